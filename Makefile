@@ -1,0 +1,35 @@
+# One recipe for people and CI. Every target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: rehearse test check bench clean lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+rehearse: $(READY)  ## set up everything, then rehearse the whole migration
+	$(BIN)/dualwrite rehearse $(ARGS)
+
+check: $(READY)  ## style, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## set up everything, then check and run the whole test suite
+	$(BIN)/pytest $(ARGS)
+
+bench: $(READY)  ## measure the proxy against a constant-answer backend
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(READY)  ## renew requirements.lock from pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --extra dev --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

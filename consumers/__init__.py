@@ -1,0 +1,1 @@
+"""Streams, reconcile, backfill and repairs."""

@@ -1,0 +1,1 @@
+"""Leases, acknowledgements, audit, and the controller that moves the square."""

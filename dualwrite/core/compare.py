@@ -1,0 +1,114 @@
+"""Whether the follower holds what the leader's row asks for: the one comparison of the service.
+
+Reconcile, the cheap path over the streams, the backfill and the sweep all decide here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dualwrite.core.items import (
+    ITEM_BYTES_MAX,
+    AttributeValue,
+    Item,
+    same,
+    size_bytes,
+    without_stamp,
+)
+from dualwrite.core.phases import Side
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import FLOOR
+from dualwrite.core.transform import (
+    NO_ANSWERS,
+    Answers,
+    Problem,
+    Question,
+    Reason,
+    Row,
+    annotated,
+    row_from_stored,
+)
+
+
+class Verdict(StrEnum):
+    """How two copies of one key stand."""
+
+    MATCH = "match"
+    MISSING = "missing"
+    """The follower lacks what the leader has."""
+    EXTRA = "extra"
+    """The follower has what the leader lacks."""
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A verdict and the cure."""
+
+    verdict: Verdict
+    wanted: Item | None
+    """What the follower should hold, stamp included; None: nothing."""
+    annotation: Item | None = None
+    """Hidden map (``dw_other``'s members) that the leader's own item still lacks."""
+    problem: Problem | None = None
+    """Why the row stays on the old side only, or is carried without derived attributes."""
+
+
+def transformed(
+    table: MigratedTable,
+    item: Mapping[str, AttributeValue],
+    side: Side,
+    answers: Answers = NO_ANSWERS,
+) -> Row | Question | Problem:
+    """The row of a stored item; also a Problem where its other side would be over 400 KB."""
+    row = row_from_stored(table, item, side, answers)
+    if isinstance(row, Row):
+        copy = row.stamped(row.stamp or FLOOR).stored(side.other)
+        if size_bytes(copy) > ITEM_BYTES_MAX:
+            return Problem(Reason.OVERSIZE, "with the derived attributes it is over 400 KB")
+    return row
+
+
+def compare(
+    table: MigratedTable,
+    leader: Side,
+    leader_item: Mapping[str, AttributeValue] | None,
+    follower_item: Mapping[str, AttributeValue] | None,
+    answers: Answers = NO_ANSWERS,
+) -> Comparison | Question:
+    """Compare two copies of one key as they stand on the two sides of a rekey table."""
+    if leader_item is None:
+        return _without_leader(table, leader, follower_item, answers)
+    row = transformed(table, leader_item, leader, answers)
+    if isinstance(row, Question):
+        return row
+    if isinstance(row, Problem):
+        verdict = Verdict.MATCH if follower_item is None else Verdict.EXTRA
+        return Comparison(verdict, None, problem=row)
+    wanted = row.stamped(row.stamp or FLOOR).stored(leader.other)
+    annotation = None if annotated(table, leader_item, row, leader) else row.of(leader.other)
+    if follower_item is None:
+        verdict = Verdict.MISSING
+    elif same(without_stamp(wanted), without_stamp(follower_item)):
+        verdict = Verdict.MATCH
+    else:
+        verdict = Verdict.DIFFERENT
+    return Comparison(verdict, wanted, annotation, row.problem)
+
+
+def _without_leader(
+    table: MigratedTable,
+    leader: Side,
+    follower_item: Mapping[str, AttributeValue] | None,
+    answers: Answers,
+) -> Comparison | Question:
+    """The leader has nothing. On old, a row which new cannot hold was left there: no extra."""
+    if follower_item is None:
+        return Comparison(Verdict.MATCH, None)
+    if leader is Side.NEW:
+        row = transformed(table, follower_item, Side.OLD, answers)
+        if isinstance(row, Question):
+            return row
+        if isinstance(row, Problem):
+            return Comparison(Verdict.MATCH, dict(follower_item), problem=row)
+    return Comparison(Verdict.EXTRA, None)

@@ -1,0 +1,170 @@
+"""Keys, canonical form and equality of DynamoDB-JSON items.
+
+An item stays as it came off the wire, ``{"name": {"S": "x"}}``, and is never turned into Python
+values and back: numbers keep their 38 digits and binary its base64.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+
+import orjson
+
+AttributeValue = dict[str, Any]
+"""One typed value of DynamoDB JSON, e.g. ``{"S": "x"}``."""
+Item = dict[str, AttributeValue]
+"""A whole or projected item; treated as immutable."""
+Key = dict[str, AttributeValue]
+"""Just the key attributes of an item."""
+
+STAMP = "dw_stamp"
+"""The write stamp the service adds to each item, on both sides."""
+OTHER = "dw_other"
+"""What the other dialect sees under derived names, hidden as one map."""
+PAGE = "dw_page"
+"""Marks a page key that is pinned to the side which is not the client's own."""
+HIDDEN = frozenset({STAMP, OTHER})
+
+ITEM_BYTES_MAX = 400 * 1024
+"""AWS: "the maximum item size in DynamoDB is 400 KB"."""
+
+_NUMBERS = Context(prec=60)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAttribute:
+    """Name and scalar type (S, N or B) of one key attribute."""
+
+    name: str
+    type: str = "S"
+
+
+@dataclass(frozen=True, slots=True)
+class KeySchema:
+    """The hash and, where there is one, range attribute of a table or index."""
+
+    hash: KeyAttribute
+    range: KeyAttribute | None = None
+
+    @property
+    def attributes(self) -> tuple[KeyAttribute, ...]:
+        return (self.hash,) if self.range is None else (self.hash, self.range)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(attribute.name for attribute in self.attributes)
+
+
+def key_of(item: Mapping[str, AttributeValue], schema: KeySchema) -> Key:
+    """The key attributes of ``item``; raises KeyError where one is absent."""
+    return {name: item[name] for name in schema.names}
+
+
+def key_token(item: Mapping[str, AttributeValue], schema: KeySchema) -> str:
+    """One text for one key, equal exactly when DynamoDB takes the keys as equal."""
+    parts = []
+    for attribute in schema.attributes:
+        [(kind, value)] = item[attribute.name].items()
+        parts.append([kind, canonical_number(value) if kind == "N" else value])
+    return orjson.dumps(parts).decode()
+
+
+def key_from_token(token: str, schema: KeySchema) -> Key:
+    """The key that ``key_token`` wrote."""
+    parts = orjson.loads(token)
+    return {
+        attribute.name: {kind: value}
+        for attribute, (kind, value) in zip(schema.attributes, parts, strict=True)
+    }
+
+
+def canonical_number(text: str) -> str:
+    """DynamoDB normalises numbers: 1.2300E2 and 123 are one value."""
+    number = _NUMBERS.normalize(Decimal(text))
+    return "0" if number.is_zero() else str(number)
+
+
+def canonical(value: AttributeValue) -> Hashable:
+    """A hashable form, equal exactly when DynamoDB takes the values as equal."""
+    [(kind, content)] = value.items()
+    match kind:
+        case "N":
+            return (kind, canonical_number(content))
+        case "M":
+            return (kind, frozenset((name, canonical(inner)) for name, inner in content.items()))
+        case "L":
+            return (kind, tuple(canonical(inner) for inner in content))
+        case "SS" | "BS":
+            return (kind, frozenset(content))
+        case "NS":
+            return (kind, frozenset(canonical_number(number) for number in content))
+        case _:
+            return (kind, content)
+
+
+def same(left: Mapping[str, AttributeValue], right: Mapping[str, AttributeValue]) -> bool:
+    """Whether two items are equal as DynamoDB compares: sets unordered, numbers by value."""
+    if left == right:
+        return True
+    if left.keys() != right.keys():
+        return False
+    return all(canonical(value) == canonical(right[name]) for name, value in left.items())
+
+
+def without_stamp(item: Mapping[str, AttributeValue]) -> Item:
+    return {name: value for name, value in item.items() if name != STAMP}
+
+
+def stamp_of(item: Mapping[str, AttributeValue] | None) -> str | None:
+    """The stamp an item carries, or None for no item or none yet."""
+    if item is None:
+        return None
+    value = item.get(STAMP)
+    return None if value is None else value.get("S")
+
+
+def size_bytes(item: Mapping[str, AttributeValue]) -> int:
+    """Item size as AWS counts it ("DynamoDB item sizes and formats"): names plus values."""
+    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
+
+
+def _value_bytes(value: AttributeValue) -> int:
+    kind: str
+    content: Any
+    [(kind, content)] = value.items()
+    match kind:
+        case "S":
+            return _text_bytes(content)
+        case "N":
+            return _number_bytes(content)
+        case "B":
+            return _binary_bytes(content)
+        case "BOOL" | "NULL":
+            return 1
+        case "M":
+            return 3 + sum(
+                1 + len(name.encode()) + _value_bytes(inner) for name, inner in content.items()
+            )
+        case "L":
+            return 3 + sum(1 + _value_bytes(inner) for inner in content)
+        case "SS":
+            return sum(_text_bytes(member) for member in content)
+        case "NS":
+            return sum(_number_bytes(member) for member in content)
+        case "BS":
+            return sum(_binary_bytes(member) for member in content)
+    raise AssertionError(f"unknown attribute type {kind}")
+
+
+def _text_bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def _binary_bytes(base64_text: str) -> int:
+    return len(base64_text) * 3 // 4 - base64_text[-2:].count("=")
+
+
+def _number_bytes(text: str) -> int:
+    digits = len(_NUMBERS.create_decimal(text).normalize(_NUMBERS).as_tuple().digits)
+    return (digits + 1) // 2 + (2 if text.startswith("-") else 1)

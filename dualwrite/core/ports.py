@@ -1,0 +1,113 @@
+"""What the service needs from the world. Real adapters are built in ``wiring`` alone; the
+simulator and the tests build theirs. All that speaks to DynamoDB goes through ``Dynamo``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dualwrite.core.phases import Side, TableState
+from dualwrite.core.transform import Missing, Question
+
+
+class Dynamo(Protocol):
+    """One DynamoDB endpoint, both of its APIs, in DynamoDB JSON."""
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one operation, exactly once; ``GetRecords`` and its kin go to the streams API.
+
+        Raises Refused (answered with an error), Unreachable (never sent) or OutcomeUnknown.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, injected so that a simulator can drive it."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        ...
+
+    def monotonic_seconds(self) -> float:
+        """Seconds that never run backwards, for leases and time-outs."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Metrics(Protocol):
+    """Counters, gauges and histograms named in ``metric_names``; label values in order there."""
+
+    def add(self, name: str, *labels: str, amount: float = 1.0) -> None: ...
+
+    def set(self, name: str, *labels: str, value: float) -> None: ...
+
+    def observe(self, name: str, *labels: str, value: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One durable value; see ``dualwrite.core.records`` for the kinds."""
+
+    kind: str
+    name: str
+    version: int
+    value: Mapping[str, Any]
+
+
+class Records(Protocol):
+    """The control table: small JSON values, changed by compare-and-set."""
+
+    async def read(self, kind: str, name: str) -> Record | None:
+        """The newest value (a consistent read)."""
+        ...
+
+    async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
+        """All records of a kind whose names start with ``prefix``, in the order of names."""
+        ...
+
+    async def write(
+        self, kind: str, name: str, value: Mapping[str, Any], *, expected: int | None
+    ) -> Record:
+        """Store a value. ``expected``: the version it replaces, 0 for "must not exist yet", None
+        for whatever is there. Raises StateConflict where that does not hold."""
+        ...
+
+    async def delete(self, kind: str, name: str, *, expected: int | None) -> None:
+        """Forget a record; nothing happens where there is none. Raises StateConflict."""
+        ...
+
+
+class Epochs(Protocol):
+    """What this process may do now: each table's state, under a lease.
+
+    Whatever touches a table is wrapped in ``enter`` and ``leave``, so that the process
+    acknowledges an epoch only when all that began under the one before is over.
+    """
+
+    def enter(self, table: str) -> TableState:
+        """The state to work under. Raises LeaseExpired."""
+        ...
+
+    def leave(self, state: TableState) -> None:
+        """The work begun by ``enter`` is over, its unknown outcomes are queued for repair."""
+        ...
+
+    def current(self, table: str) -> TableState:
+        """The state as last polled, for reads and displays; raises LeaseExpired."""
+        ...
+
+
+class RepairQueue(Protocol):
+    """Keys that may differ between the two sides; durable, one entry a key."""
+
+    async def put(self, table: str, side: Side, token: str, reason: str) -> None:
+        """Remember a key (``key_token`` in the words of ``side``) that may differ. Repeatable."""
+        ...
+
+
+class Parents(Protocol):
+    """Answers the look-ups that a derivation asks."""
+
+    async def answer(self, question: Question) -> str | Missing:
+        """The parent's old id, cached; raises EngineError."""
+        ...

@@ -1,0 +1,242 @@
+"""The durable records that the processes share, one frozen value each.
+
+They live in the control table behind the ``Records`` port: a record has a kind, a name and a
+version, and is changed by compare-and-set. ``dump`` and ``load`` turn the values into JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from dualwrite.core.phases import Phase, TableState
+
+T = TypeVar("T")
+
+STATE = "state"
+"""name = table; value = TableState."""
+MEMBER = "member"
+"""name = process id; value = Member."""
+COMMAND = "command"
+"""name = command id; value = Command."""
+AUDIT = "audit"
+"""name = 13-digit ms, dash, random; value = AuditEntry; append-only."""
+BACKFILL = "backfill"
+"""name = table; value = BackfillOrder."""
+SEGMENT = "segment"
+"""name = table/run/number; value = Segment."""
+SWEEP = "sweep"
+"""name = table; value = SweepOrder."""
+SWEPT = "swept"
+"""name = table; value = SweepResult."""
+BARRIER = "barrier"
+"""name = table; value = Barrier."""
+STREAM = "stream"
+"""name = table/side; value = StreamProgress."""
+SHARD = "shard"
+"""name = table/side/shard id; value = ShardLease."""
+REPAIR = "repair"
+"""name = table/key token digest; value = Repair."""
+QUARANTINE = "quarantine"
+"""name = table/stamp; value = both images of a straggler write, kept whole."""
+BYPASS = "bypass"
+"""name = table; value = Bypass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A live process: its lease and the epochs it has acknowledged, by table.
+
+    An epoch is acknowledged once it is applied and all that began under an earlier one is over.
+    """
+
+    role: str
+    """proxy, consumer or controller."""
+    pid: int
+    counter: int
+    """Rises with every renewal; a watcher whose own clock saw it stand still past
+    ``lease_seconds`` takes the process for dead."""
+    lease_seconds: float
+    acks: Mapping[str, int] = field(default_factory=dict)
+    metrics_port: int = 0
+    port: int = 0
+    started_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an operator asks of the controller; the controller writes the outcome into it."""
+
+    verb: str
+    """advance, flip, rollback, reads, shadow, backfill-start, backfill-pause, backfill-resume,
+    verify."""
+    table: str
+    """A logical table name, or "*" for all of them."""
+    argument: str = ""
+    reason: str = ""
+    who: str = ""
+    asked_ms: int = 0
+    status: str = "asked"
+    """asked, running, done, refused (a gate is closed) or failed."""
+    message: str = ""
+    gates: tuple[Mapping[str, str], ...] = ()
+    """Closed or unknown gates: table, gate, verdict, reason, see."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what, when and why."""
+
+    at_ms: int
+    who: str
+    reason: str
+    verb: str
+    table: str
+    before: str
+    after: str
+    epoch: int
+    outcome: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillOrder:
+    """The wanted backfill of one table; ``wanted`` is run or pause."""
+
+    run: str
+    wanted: str
+    segments: int
+    asked_ms: int
+    items_estimate: int = 0
+    units_per_second_max: float = 0.0
+    """0 means unlimited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a parallel scan: lease, checkpoint (after apply) and counts."""
+
+    owner: str = ""
+    counter: int = 0
+    checkpoint: Mapping[str, Any] | None = None
+    """ExclusiveStartKey of the next page; None at the start (and when done)."""
+    done: bool = False
+    scanned: int = 0
+    copied: int = 0
+    present: int = 0
+    """Items the follower held already, maybe newer."""
+    left: int = 0
+    """Items that cannot be mapped; each is in the repair queue with its reason."""
+    bytes: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOrder:
+    """A wanted two-way comparison."""
+
+    run: str
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What a sweep found; ``drift`` counts are after in-flight keys were looked at again."""
+
+    run: str
+    started_ms: int
+    finished_ms: int = 0
+    done: bool = False
+    compared: int = 0
+    rechecked: int = 0
+    missing: int = 0
+    extra: int = 0
+    different: int = 0
+    untransformable: int = 0
+    orphans: int = 0
+    errors: int = 0
+    """Above 0 nothing is proven, whatever the counts say."""
+    phase: str = ""
+    """The phase in which the sweep began."""
+    epoch: int = 0
+    backfill_run: str = ""
+    """The completed backfill run this sweep began after; empty for none."""
+
+    @property
+    def clean(self) -> bool:
+        return self.done and not (self.errors or self.missing or self.extra or self.different)
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A line in both streams; readers that saw ``id`` and then the tip write it into STREAM."""
+
+    id: str
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProgress:
+    """How far one side's stream has been read and applied."""
+
+    lag_seconds: float
+    lag_records: int
+    tip_ms: int
+    """Wall clock of the newest request that found the tip with everything before it applied."""
+    barrier: str = ""
+    """The newest barrier whose records are all applied on every shard."""
+    unbroken_since_ms: int = 0
+    """Coverage holds from here on; a gap moves it."""
+    gaps: int = 0
+    gap_at_ms: int = 0
+    shards: int = 0
+    updated_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLease:
+    """Who reads one shard, and the last sequence number that is applied."""
+
+    owner: str = ""
+    counter: int = 0
+    checkpoint: str = ""
+    """A sequence number, TRIM_HORIZON, LATEST or SHARD_END."""
+    parent: str = ""
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A key that may differ, or one that cannot be made equal (``poison``)."""
+
+    table: str
+    token: str
+    """``key_token`` of the key, in the words of ``side``."""
+    side: str
+    reason: str
+    attempts: int = 0
+    first_ms: int = 0
+    next_ms: int = 0
+    poison: bool = False
+    """True: it waits for a person (untransformable, oversize, orphan); it blocks nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Writes that went past the proxy."""
+
+    count: int
+    last_ms: int
+
+
+def dump(value: Any) -> dict[str, Any]:
+    """A record value as JSON-ready data."""
+    return asdict(value)
+
+
+def load(kind: type[T], data: Mapping[str, Any]) -> T:
+    """The inverse of ``dump``; fields a newer version added are ignored."""
+    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]  # T is a dataclass
+    chosen = {name: value for name, value in data.items() if name in known}
+    if kind is TableState:
+        chosen["phase"] = Phase(chosen["phase"])
+    return kind(**chosen)

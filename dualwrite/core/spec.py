@@ -1,0 +1,164 @@
+"""The migration as frozen values. ``dualwrite.spec_file`` parses them from ``migration.toml``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from string import Formatter
+
+from dualwrite.core.items import KeySchema
+from dualwrite.core.phases import Kind, Side
+
+
+class LookupHow(StrEnum):
+    """How a parent row is found from its child's attributes."""
+
+    KEY = "key"
+    """GetItem: the child names the parent's whole key."""
+    HASH = "hash"
+    """Query with Limit 1: the child names the parent's hash key only."""
+    INDEX = "index"
+    """An index built from one scan of the parent table; a value held twice proves nothing."""
+
+
+class Underivable(StrEnum):
+    """What becomes of a row whose derived attributes cannot be made but whose key can."""
+
+    HOLD = "hold"
+    """It is reported and closes the gates until the operator declares what to do."""
+    CARRY = "carry"
+    """It is carried as it is, without the derived attributes, and reported."""
+
+
+class Unmappable(StrEnum):
+    """What becomes of a row whose key has no place in the new table, or which is too large."""
+
+    HOLD = "hold"
+    LEAVE = "leave"
+    """It stays on the old table only, and is reported."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """``"{endpoint_id}#{part_id}"``: text put together from other attributes."""
+
+    text: str
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(name for _, name, _, _ in Formatter().parse(self.text) if name)
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        return self.text.format_map(values)
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """An explicit, injective mapping: old id -> the values of ``gives``, in that order."""
+
+    name: str
+    gives: tuple[str, ...]
+    forward: Mapping[str, tuple[str, ...]]
+    identity_fallback: bool = False
+    """Declared by the operator: an unmapped id gives itself for each of ``gives``."""
+
+    @cached_property
+    def backward(self) -> Mapping[tuple[str, ...], str]:
+        return {parts: old for old, parts in self.forward.items()}
+
+
+@dataclass(frozen=True)
+class ParentLookup:
+    """Where a row without a source attribute of its own finds it."""
+
+    table: str
+    """Logical name of the parent table; the answer is that table's own source attribute."""
+    how: LookupHow
+    match: tuple[tuple[str, str], ...]
+    """(attribute of the parent, attribute of the child) pairs."""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How the new design's attributes come from a row of the old one."""
+
+    source: str | None
+    """The old attribute that holds the old id; None where only look-ups give it."""
+    mapping: ValueMap | None
+    templates: tuple[tuple[str, Template], ...]
+    lookups: tuple[ParentLookup, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The attributes the new dialect has and derives."""
+        gives = self.mapping.gives if self.mapping else ()
+        return (*gives, *(name for name, _ in self.templates))
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """One secondary index; ``local`` where it shares the table's hash key."""
+
+    name: str
+    keys: KeySchema
+    local: bool = True
+
+
+@dataclass(frozen=True)
+class TableSide:
+    """One physical table."""
+
+    name: str
+    keys: KeySchema
+    indexes: tuple[IndexSpec, ...] = ()
+
+    def index(self, name: str) -> IndexSpec | None:
+        return next((index for index in self.indexes if index.name == name), None)
+
+
+@dataclass(frozen=True)
+class MigratedTable:
+    """One table under migration. For an in-place table both sides are the same."""
+
+    name: str
+    kind: Kind
+    old: TableSide
+    new: TableSide
+    derivation: Derivation
+    underivable: Underivable = Underivable.HOLD
+    unmappable: Unmappable = Unmappable.HOLD
+
+    def side(self, side: Side) -> TableSide:
+        return self.old if side is Side.OLD else self.new
+
+    @cached_property
+    def swapped(self) -> frozenset[str]:
+        """Attributes whose value depends on the dialect: each side stores its own at the top and
+        the other dialect's in ``dw_other``. Empty for an in-place table, which only adds names."""
+        if self.kind is Kind.IN_PLACE:
+            return frozenset()
+        names = set(self.derivation.names)
+        source = self.derivation.source
+        if source in self.old.keys.names and source not in self.new.keys.names:
+            names.add(source)
+        return frozenset(names)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """Everything ``migration.toml`` says."""
+
+    name: str
+    separator: str
+    tables: tuple[MigratedTable, ...]
+    control_table: str
+    by_physical: Mapping[str, tuple[MigratedTable, Side]] = field(init=False, repr=False)
+    by_name: Mapping[str, MigratedTable] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        physical: dict[str, tuple[MigratedTable, Side]] = {}
+        for table in self.tables:
+            physical[table.new.name] = (table, Side.NEW)
+            physical[table.old.name] = (table, Side.OLD)
+        object.__setattr__(self, "by_physical", physical)
+        object.__setattr__(self, "by_name", {table.name: table for table in self.tables})

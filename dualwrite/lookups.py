@@ -1,0 +1,23 @@
+"""Runs a pure decision that may ask for parent rows until it has all its answers."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from dualwrite.core.ports import Parents
+from dualwrite.core.transform import Answers, Missing, Question
+
+T = TypeVar("T")
+
+QUESTIONS_MAX = 8
+"""More look-ups than this for one row means that the spec's look-ups are wrong."""
+
+
+async def answered(parents: Parents, decide: "Callable[[Answers], T | Question]") -> T:
+    """Call ``decide`` with ever more answers until it asks no further question."""
+    answers: dict[Question, str | Missing] = {}
+    for _ in range(QUESTIONS_MAX):
+        decision = decide(answers)
+        if not isinstance(decision, Question):
+            return decision
+        answers[decision] = await parents.answer(decision)
+    raise AssertionError("a row asked for more parents than its spec declares")

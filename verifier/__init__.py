@@ -1,0 +1,1 @@
+"""Sweep, gates, cutover and rehearsal."""
