@@ -228,6 +228,20 @@ class Bypass:
     last_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What one precondition of a move says. Not a record of its own: it goes into ``Command``."""
+
+    gate: str
+    verdict: str
+    """open, closed or unknown; a move needs every gate open."""
+    reason: str
+    see: str = ""
+    """The command that shows more, or mends it."""
+    waits: bool = False
+    """True: it may open by itself soon (a barrier, lag, repairs that drain), so waiting helps."""
+
+
 def dump(value: Any) -> dict[str, Any]:
     """A record value as JSON-ready data."""
     return asdict(value)
