@@ -1,0 +1,97 @@
+"""Frozen settings of one process, parsed once from the command line and the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dualwrite.core.errors import DualwriteError
+
+LOOPBACK = "127.0.0.1"
+_LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
+PORT_MAX = 65_535
+
+
+class SettingsError(DualwriteError):
+    """A process cannot be started with these settings; the message says which and why."""
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    PROXY = "proxy"
+    CONSUMER = "consumer"
+    CONTROLLER = "controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a process finds its migration and its engine, and where it is found itself."""
+
+    spec: Path
+    endpoint_url: str
+    region: str = "us-east-1"
+    host: str = LOOPBACK
+    port: int = 0
+    """0: a free one; the ready line says which."""
+    metrics_port: int = 0
+    lease_seconds: float = 3.0
+    upstream_connections_max: int = 64
+    upstream_timeout_seconds: float = 10.0
+    grace_seconds: float = 5.0
+    """How long a stopping proxy lets the requests in flight end."""
+    supervised: bool = False
+    """True: stop when standard input ends, so that nobody outlives the process that started us."""
+
+    @property
+    def engine_is_local(self) -> bool:
+        """Whether the endpoint is on this machine, where credentials mean nothing."""
+        return urlsplit(self.endpoint_url).hostname in _LOOPBACK_HOSTS
+
+
+def parse(
+    spec: Path,
+    endpoint_url: str | None,
+    *,
+    region: str | None = None,
+    host: str = LOOPBACK,
+    port: int = 0,
+    metrics_port: int = 0,
+    lease_seconds: float = 3.0,
+    supervised: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Check all of it at once. ``environment`` fills what was not given: DUALWRITE_ENDPOINT, then
+    AWS_REGION and AWS_DEFAULT_REGION. Raises SettingsError."""
+    endpoint = endpoint_url or environment.get("DUALWRITE_ENDPOINT") or ""
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            f"--endpoint {endpoint!r} is no http(s) URL; give the engine's, "
+            "for example --endpoint http://127.0.0.1:4566"
+        )
+    if host != LOOPBACK:
+        raise SettingsError(
+            f"--host {host} is refused: the proxy signs with credentials that can write both "
+            f"tables and does not verify its callers, so it listens on {LOOPBACK} only"
+        )
+    for name, value in (("--port", port), ("--metrics-port", metrics_port)):
+        if not 0 <= value <= PORT_MAX:
+            raise SettingsError(f"{name} {value} is no port: 0 (a free one) to {PORT_MAX}")
+    if lease_seconds <= 0:
+        raise SettingsError(f"--lease-seconds {lease_seconds} must be above 0")
+    return Settings(
+        spec=spec,
+        endpoint_url=endpoint.rstrip("/"),
+        region=region
+        or environment.get("AWS_REGION")
+        or environment.get("AWS_DEFAULT_REGION")
+        or "us-east-1",
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        lease_seconds=lease_seconds,
+        supervised=supervised,
+    )
