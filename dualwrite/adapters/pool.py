@@ -1,0 +1,373 @@
+"""Keep-alive HTTP/1.1 connections to one host: bounded, first come first served.
+
+One request is sent exactly once. Whatever goes wrong before its first byte was handed to a
+connection is ``Unreachable``; whatever goes wrong after it is ``OutcomeUnknown``.
+"""
+
+import asyncio
+import select
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import httptools
+
+from dualwrite.core.errors import OutcomeUnknown, Unreachable
+
+TICK_SECONDS = 0.25
+"""How often deadlines are looked at: one timer for the whole pool instead of one a request."""
+TRUSTED_IDLE_SECONDS = 0.05
+"""A connection idle for longer is asked whether the server has closed it before it is used."""
+FRESH_TRIES_MAX = 3
+"""New connections that may be lost before anything was sent on them."""
+RESPONSE_HEADERS_BYTES_MAX = 64 * 1024
+
+
+class Reply(NamedTuple):
+    """An HTTP answer as it came."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class Address(NamedTuple):
+    """Where a pool connects to."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Limits(NamedTuple):
+    """The bounds of one pool."""
+
+    connections_max: int = 64
+    waiters_max: int = 4096
+    """Requests that may wait for a connection; one more is refused at once."""
+    timeout_seconds: float = 10.0
+    """From the call to the whole answer, waiting and connecting included."""
+    idle_seconds_max: float = 20.0
+    response_bytes_max: int = 64 * 1024 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """One connection; it carries one request at a time."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_headers",
+        "_headers_bytes",
+        "_limits",
+        "_on_free",
+        "_on_lost",
+        "_parser",
+        "_poll",
+        "_reply",
+        "_transport",
+        "address",
+        "deadline",
+        "idle_since",
+    )
+
+    def __init__(
+        self,
+        address: Address,
+        limits: Limits,
+        on_free: Callable[["Connection"], None],
+        on_lost: Callable[["Connection"], None],
+    ) -> None:
+        self.address = address
+        self.deadline = float("inf")
+        """Loop time at which the request in flight is given up."""
+        self.idle_since = 0.0
+        self._limits = limits
+        self._on_free = on_free
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = None
+        self._poll: select.poll | None = None
+        self._reply: asyncio.Future[Reply] | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+
+    # -- what the pool does with it -------------------------------------------------------------
+
+    def usable(self, now: float) -> bool:
+        """Whether a request may be sent: open, and not closed by the server while it was idle."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if now - self.idle_since < TRUSTED_IDLE_SECONDS or self._poll is None:
+            return True
+        return not self._poll.poll(0)
+
+    def send(self, head: bytes, body: bytes, reply: asyncio.Future[Reply], deadline: float) -> None:
+        """Send one request; from here on its failure is an unknown outcome."""
+        assert self._transport is not None
+        self._reply = reply
+        self.deadline = deadline
+        self._transport.write(head + body)
+
+    def fail(self, message: str) -> None:
+        """Give the request in flight up, if there is one, and drop the connection."""
+        reply, self._reply = self._reply, None
+        self.deadline = float("inf")
+        if reply is not None and not reply.done():
+            reply.set_exception(OutcomeUnknown(f"{message} ({self.address})"))
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.fail("the answer is not HTTP")
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = self._poll = self._parser = None
+        self.fail("the connection was lost before the answer was whole")
+        self._on_lost(self)
+
+    # -- httptools callbacks --------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._reply is None:
+            self.fail("the server answered without being asked")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers_bytes += len(name) + len(value)
+        if self._headers_bytes > RESPONSE_HEADERS_BYTES_MAX:
+            self.fail("the answer's headers are too large")
+            return
+        self._headers.append((name, value))
+
+    def on_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes > self._limits.response_bytes_max:
+            self._body.clear()
+            self.fail("the answer is too large")
+            return
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        parser, reply = self._parser, self._reply
+        status = parser.get_status_code()
+        headers, body = self._headers, self._body
+        self._headers, self._headers_bytes = [], 0
+        if reply is None or status < 200:  # given up, or "100 Continue" before the real answer
+            return
+        if body:
+            self._body, self._body_bytes = [], 0
+        self._reply = None
+        self.deadline = float("inf")
+        if not reply.done():
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            reply.set_result(Reply(status, tuple(headers), whole))
+        if parser.should_keep_alive():
+            self._on_free(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+
+Waiter = tuple["asyncio.Future[Connection | None]", float]
+"""Who waits and until when (loop time). None as the answer: open a connection of your own."""
+
+
+class Pool:
+    """At most ``connections_max`` connections to one address; the newest idle one goes first."""
+
+    def __init__(self, address: Address, limits: Limits) -> None:
+        self._address = address
+        self._limits = limits
+        self._idle: list[Connection] = []
+        self._waiters: deque[Waiter] = deque()
+        self._connections: set[Connection] = set()
+        self._slots = 0
+        """Connections that exist or are being made."""
+        self._ticker: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._emptied: asyncio.Event | None = None
+
+    async def exchange(self, head: bytes, body: bytes) -> Reply:
+        """Send one request and return its answer. Raises Unreachable or OutcomeUnknown."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        deadline = now + self._limits.timeout_seconds
+        connection = self._take_idle(now)
+        if connection is None:
+            connection = await self._obtain(loop, deadline)
+        reply: asyncio.Future[Reply] = loop.create_future()
+        connection.send(head, body, reply, deadline)
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            connection.fail("the caller gave up")
+            raise
+
+    async def close(self) -> None:
+        """Drop all connections; requests in flight end as OutcomeUnknown."""
+        self._closed = True
+        while self._waiters:
+            waiter, _ = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(Unreachable(f"the client of {self._address} was closed"))
+        for connection in tuple(self._connections):
+            connection.fail("the client was closed")
+        if self._slots:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+
+    # -- getting a connection -------------------------------------------------------------------
+
+    def _take_idle(self, now: float) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable(now):
+                return connection
+            connection.fail("closed while idle")
+        return None
+
+    async def _obtain(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Connection:
+        for _ in range(FRESH_TRIES_MAX):
+            if self._closed:
+                raise Unreachable(f"the client of {self._address} was closed")
+            if self._slots < self._limits.connections_max:
+                self._slots += 1
+                connection = await self._connect(loop, deadline)
+            else:
+                handed = await self._wait(loop, deadline)
+                connection = handed or await self._connect(loop, deadline)
+            if connection.usable(loop.time()):
+                return connection
+            connection.fail("closed before use")
+        raise Unreachable(f"{self._address} drops every connection")
+
+    async def _wait(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Connection | None:
+        if len(self._waiters) >= self._limits.waiters_max:
+            raise Unreachable(
+                f"{len(self._waiters)} requests already wait for a connection to {self._address}"
+            )
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
+        self._waiters.append((waiter, deadline))
+        self._start_ticker(loop)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._hand_back(waiter.result())
+            raise
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Connection:
+        """Open a connection in a slot that is already counted; gives the slot back on failure."""
+        made = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._address, self._limits, self._freed, self._lost),
+                    self._address.host,
+                    self._address.port,
+                    ssl=self._address.tls,
+                )
+            made = True
+        except TimeoutError as error:
+            raise Unreachable(f"no connection to {self._address} in time") from error
+        except OSError as error:
+            raise Unreachable(f"no connection to {self._address}: {_reason(error)}") from error
+        finally:
+            if not made:
+                self._give_slot()
+        self._connections.add(connection)
+        connection.idle_since = loop.time()
+        self._start_ticker(loop)
+        if self._closed:
+            connection.fail("the client was closed")
+        return connection
+
+    # -- giving it back -------------------------------------------------------------------------
+
+    def _freed(self, connection: Connection) -> None:
+        while self._waiters:
+            waiter, _ = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+
+    def _lost(self, connection: Connection) -> None:
+        if connection not in self._connections:
+            return  # lost before ``_connect`` had it: that one gives the slot back
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._give_slot()
+
+    def _hand_back(self, handed: Connection | None) -> None:
+        if handed is None:
+            self._give_slot()
+        else:
+            self._freed(handed)
+
+    def _give_slot(self) -> None:
+        while self._waiters:
+            waiter, _ = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._slots -= 1
+        if self._slots == 0 and self._emptied is not None:
+            self._emptied.set()
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def _start_ticker(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._ticker is None:
+            self._ticker = loop.call_later(TICK_SECONDS, self._tick, loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._waiters and (self._waiters[0][1] <= now or self._waiters[0][0].done()):
+            waiter, _ = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(
+                    Unreachable(f"no connection to {self._address} became free in time")
+                )
+        for connection in tuple(self._connections):
+            if connection.deadline <= now:
+                connection.fail(f"no answer within {self._limits.timeout_seconds:g} s")
+        oldest = now - self._limits.idle_seconds_max
+        for connection in tuple(self._idle):
+            if connection.idle_since < oldest:
+                self._idle.remove(connection)
+                connection.fail("idle for too long")
+        self._ticker = None
+        if self._connections or self._waiters:
+            self._start_ticker(loop)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
