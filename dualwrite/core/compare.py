@@ -96,6 +96,33 @@ def compare(
     return Comparison(verdict, wanted, annotation, row.problem)
 
 
+def compare_in_place(
+    table: MigratedTable,
+    item: Mapping[str, AttributeValue] | None,
+    answers: Answers = NO_ANSWERS,
+) -> Comparison | Question:
+    """Whether an item of an in-place table holds its derived attributes, and the right ones.
+
+    MISSING: at least one is absent; DIFFERENT: all are there and one has another value.
+    ``wanted`` is the whole item with them; a row they cannot be made for matches, with its problem.
+    """
+    if item is None:
+        return Comparison(Verdict.MATCH, None)
+    row = row_from_stored(table, item, Side.OLD, answers)
+    if isinstance(row, Question):
+        return row
+    if isinstance(row, Problem):
+        return Comparison(Verdict.MATCH, dict(item), problem=row)
+    wanted = {**item, **row.new}
+    if annotated(table, item, row, Side.OLD):
+        return Comparison(Verdict.MATCH, wanted, problem=row.problem)
+    if size_bytes(wanted) > ITEM_BYTES_MAX:
+        problem = Problem(Reason.OVERSIZE, "with the derived attributes it is over 400 KB")
+        return Comparison(Verdict.MATCH, dict(item), problem=problem)
+    absent = any(name not in item for name in row.new)
+    return Comparison(Verdict.MISSING if absent else Verdict.DIFFERENT, wanted)
+
+
 def _without_leader(
     table: MigratedTable,
     leader: Side,

@@ -357,12 +357,17 @@ def row_from_stored(
     visible = {name: value for name, value in item.items() if name not in (OTHER, STAMP)}
     stamp = item.get(STAMP, {}).get("S")
     other = item.get(OTHER, {}).get("M")
-    if other and (side is Side.NEW or not _disproved(table, visible, other)):
+    # An empty map on new says that old has none of these names, and nothing else can say so; on
+    # old it says that nothing could be derived yet, which a parent that came since may change.
+    if other is not None and (
+        side is Side.NEW or (other and not _disproved(table, visible, other))
+    ):
         swapped = table.swapped
         body = {name: value for name, value in visible.items() if name not in swapped}
         own = {name: visible[name] for name in swapped if name in visible}
         old, new = (own, other) if side is Side.OLD else (other, own)
-        return Row(body, old, new, stamp)
+        problem = None if new else Problem(Reason.ORPHAN, "no derived attribute stands in it")
+        return Row(body, old, new, stamp, problem)
     row = row_from_client(table, visible, side, answers)
     return row.stamped(stamp) if isinstance(row, Row) and stamp is not None else row
 
