@@ -52,6 +52,8 @@ class Comparison:
     """Hidden map (``dw_other``'s members) that the leader's own item still lacks."""
     problem: Problem | None = None
     """Why the row stays on the old side only, or is carried without derived attributes."""
+    left: bool = False
+    """With ``problem``: the row is not carried, it stays where it is (in place: as it is)."""
 
 
 def transformed(
@@ -84,7 +86,7 @@ def compare(
         return row
     if isinstance(row, Problem):
         verdict = Verdict.MATCH if follower_item is None else Verdict.EXTRA
-        return Comparison(verdict, None, problem=row)
+        return Comparison(verdict, None, problem=row, left=True)
     wanted = row.stamped(row.stamp or FLOOR).stored(leader.other)
     annotation = None if annotated(table, leader_item, row, leader) else row.of(leader.other)
     if follower_item is None:
@@ -112,13 +114,13 @@ def compare_in_place(
     if isinstance(row, Question):
         return row
     if isinstance(row, Problem):
-        return Comparison(Verdict.MATCH, dict(item), problem=row)
+        return Comparison(Verdict.MATCH, dict(item), problem=row, left=True)
     wanted = {**item, **row.new}
     if annotated(table, item, row, Side.OLD):
         return Comparison(Verdict.MATCH, wanted, problem=row.problem)
     if size_bytes(wanted) > ITEM_BYTES_MAX:
         problem = Problem(Reason.OVERSIZE, "with the derived attributes it is over 400 KB")
-        return Comparison(Verdict.MATCH, dict(item), problem=problem)
+        return Comparison(Verdict.MATCH, dict(item), problem=problem, left=True)
     absent = any(name not in item for name in row.new)
     return Comparison(Verdict.MISSING if absent else Verdict.DIFFERENT, wanted)
 
@@ -137,5 +139,5 @@ def _without_leader(
         if isinstance(row, Question):
             return row
         if isinstance(row, Problem):
-            return Comparison(Verdict.MATCH, dict(follower_item), problem=row)
+            return Comparison(Verdict.MATCH, dict(follower_item), problem=row, left=True)
     return Comparison(Verdict.EXTRA, None)

@@ -1,0 +1,299 @@
+"""One full comparison of a table: old against new, then what only new has, then the suspects."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from dualwrite.core.compare import Comparison, Verdict
+from dualwrite.core.errors import EngineError
+from dualwrite.core.items import Item, Key, key_of, key_token
+from dualwrite.core.phases import Kind, Side
+from dualwrite.core.ports import Clock, Parents, RepairQueue
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.transform import Problem, Question, translate_key
+from dualwrite.lookups import answered
+from verifier.reading import BATCH_KEYS_MAX, TableReader
+from verifier.suspects import (
+    PAUSES_SECONDS,
+    Look,
+    Outcome,
+    Suspect,
+    Watched,
+    judge,
+    suspect_of,
+    verdict_of,
+)
+
+SEGMENTS = 4
+"""Parallel scans a table and side."""
+SUSPECTS_MAX = 20_000
+"""Suspects held at once; the scans wait while so many are looked at again."""
+SUSPECT_BATCHES_MAX = 4
+"""Batches of 100 suspects whose images are in memory at once."""
+REPAIRS_MAX = 1_000
+"""Keys one sweep puts on the repair queue: more drift than that is work for a backfill."""
+ERRORS_MAX = 20
+"""Failed reads after which a sweep stops: it can prove nothing any more."""
+
+log = structlog.get_logger(__name__)
+
+
+class LeaderChanged(Exception):
+    """The lead changed hands under a sweep, so what it compared has no meaning."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a sweep has found so far; the fields are those of ``SweepResult``."""
+
+    compared: int = 0
+    rechecked: int = 0
+    missing: int = 0
+    extra: int = 0
+    different: int = 0
+    untransformable: int = 0
+    orphans: int = 0
+    errors: int = 0
+
+    def settle(self, comparison: Comparison, *, drift: bool) -> None:
+        """Count a key whose comparison is sure; each key comes here once."""
+        if comparison.problem is not None:
+            if comparison.left:
+                self.untransformable += 1
+            else:
+                self.orphans += 1
+        if drift:
+            match verdict_of(comparison):
+                case Verdict.MISSING:
+                    self.missing += 1
+                case Verdict.EXTRA:
+                    self.extra += 1
+                case Verdict.DIFFERENT | Verdict.MATCH:
+                    self.different += 1
+
+
+class Passes:
+    """Compares one table once, under one leader."""
+
+    def __init__(
+        self,
+        table: MigratedTable,
+        leader: Side,
+        reader: TableReader,
+        parents: Parents,
+        repairs: RepairQueue | None,
+        clock: Clock,
+        *,
+        leads: Callable[[], bool],
+    ) -> None:
+        """``leads`` says whether ``leader`` is known to lead still; ``repairs`` is None where there
+        is no follower to repair."""
+        self.tally = Tally()
+        self._table = table
+        self._leader = leader
+        self._reader = reader
+        self._parents = parents
+        self._repairs = repairs
+        self._clock = clock
+        self._leads = leads
+        self._suspects: dict[Suspect, None] = {}
+        self._looking = asyncio.Lock()
+        self._repairs_put = 0
+
+    async def run(self) -> Tally:
+        """Compare everything. Raises LeaderChanged; failed reads are counted, not raised."""
+        await self._scan(Side.OLD, self._compare_old_page, keys_only=False)
+        if self._table.kind is Kind.REKEY:
+            await self._scan(Side.NEW, self._compare_new_page, keys_only=True)
+        await self._look_again()
+        return self.tally
+
+    async def _scan(
+        self, side: Side, handle: Callable[[Sequence[Item]], Awaitable[None]], *, keys_only: bool
+    ) -> None:
+        segments = [self._scan_segment(side, handle, at, keys_only) for at in range(SEGMENTS)]
+        results = await asyncio.gather(*segments, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _scan_segment(
+        self,
+        side: Side,
+        handle: Callable[[Sequence[Item]], Awaitable[None]],
+        segment: int,
+        keys_only: bool,
+    ) -> None:
+        start = None
+        while self.tally.errors < ERRORS_MAX:
+            self._check_leader()
+            try:
+                page = await self._reader.page(
+                    self._table.side(side),
+                    segment=segment,
+                    segments=SEGMENTS,
+                    start=start,
+                    keys_only=keys_only,
+                )
+            except EngineError as error:
+                self._failed("scan", error)
+                return
+            for at in range(0, len(page.items), BATCH_KEYS_MAX):
+                try:
+                    await handle(page.items[at : at + BATCH_KEYS_MAX])
+                except EngineError as error:
+                    self._failed("compare", error)
+                await self._clock.sleep(0)
+            if len(self._suspects) >= SUSPECTS_MAX:
+                await self._look_again()
+            if page.next is None:
+                return
+            start = page.next
+
+    def _check_leader(self) -> None:
+        if not self._leads():
+            raise LeaderChanged
+
+    def _failed(self, what: str, error: EngineError) -> None:
+        self.tally.errors += 1
+        log.warning("sweep read failed", table=self._table.name, what=what, error=str(error))
+
+    # -- the two passes -----------------------------------------------------------------------
+
+    async def _compare_old_page(self, items: Sequence[Item]) -> None:
+        pairs: list[tuple[Item | None, Item | None]]
+        if self._table.kind is Kind.IN_PLACE:
+            pairs = [(item, None) for item in items]
+        else:
+            pairs = [*await self._with_new(items)]
+        comparisons = await self._compare(pairs)
+        self.tally.compared += len(comparisons)
+        for (old, _), comparison in zip(pairs, comparisons, strict=True):
+            assert old is not None
+            await self._take(suspect_of(self._table, Side.OLD, old), comparison)
+
+    async def _with_new(self, items: Sequence[Item]) -> Iterable[tuple[Item, Item | None]]:
+        """Each old item with the new one of its key. A key without a place on new has none."""
+        keys = [self._translated(item, Side.OLD) for item in items]
+        found = await self._reader.get(self._table.new, [key for key in keys if key is not None])
+        schema = self._table.new.keys
+        return [
+            (item, None if key is None else found.get(key_token(key, schema)))
+            for item, key in zip(items, keys, strict=True)
+        ]
+
+    async def _compare_new_page(self, keys: Sequence[Item]) -> None:
+        """Only new keys that old lacks are of interest: all others were compared before."""
+        wanted = [self._translated(key, Side.NEW) for key in keys]
+        found = await self._reader.get(self._table.old, [key for key in wanted if key is not None])
+        schema = self._table.old.keys
+        for key, old_key in zip(keys, wanted, strict=True):
+            if old_key is None or key_token(old_key, schema) not in found:
+                self.tally.compared += 1
+                self._suspects[suspect_of(self._table, Side.NEW, key)] = None
+
+    def _translated(self, item: Item, side: Side) -> Key | None:
+        key = key_of(item, self._table.side(side).keys)
+        translated = translate_key(self._table, key, side, side.other)
+        return None if isinstance(translated, Problem) else translated
+
+    async def _compare(self, pairs: Sequence[tuple[Item | None, Item | None]]) -> list[Comparison]:
+        """Compare copies; those that need parents ask for them side by side."""
+        decided = [judge(self._table, self._leader, old, new) for old, new in pairs]
+        asking = [at for at, found in enumerate(decided) if isinstance(found, Question)]
+        answers = await asyncio.gather(*(self._ask(*pairs[at]) for at in asking))
+        for at, comparison in zip(asking, answers, strict=True):
+            decided[at] = comparison
+        return [found for found in decided if isinstance(found, Comparison)]
+
+    async def _ask(self, old: Item | None, new: Item | None) -> Comparison:
+        return await answered(
+            self._parents, lambda answers: judge(self._table, self._leader, old, new, answers)
+        )
+
+    async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
+        if verdict_of(comparison) is Verdict.MATCH:
+            self.tally.settle(comparison, drift=False)
+            return
+        self._suspects[suspect] = None
+        if comparison.verdict is Verdict.MATCH:
+            # Nobody else would look at it: no stream record follows from a missing hidden map.
+            await self._repair(suspect, "sweep: hidden map missing")
+
+    # -- suspects -----------------------------------------------------------------------------
+
+    async def _look_again(self) -> None:
+        async with self._looking:
+            watched = {suspect: Watched() for suspect in self._suspects}
+            self._suspects.clear()
+            self.tally.rechecked += len(watched)
+            for pause in PAUSES_SECONDS:
+                if not watched:
+                    return
+                await self._clock.sleep(pause)
+                self._check_leader()
+                await self._look_at_all(watched)
+            for suspect in watched:
+                # It never stood still and never matched: nothing is proven about it.
+                self.tally.errors += 1
+                await self._repair(suspect, "sweep: never stood still")
+
+    async def _look_at_all(self, watched: dict[Suspect, Watched]) -> None:
+        suspects = list(watched)
+        batches = [
+            suspects[at : at + BATCH_KEYS_MAX] for at in range(0, len(suspects), BATCH_KEYS_MAX)
+        ]
+        slots = asyncio.Semaphore(SUSPECT_BATCHES_MAX)
+
+        async def look(batch: Sequence[Suspect]) -> None:
+            async with slots:
+                await self._look_at(batch, watched)
+
+        await asyncio.gather(*(look(batch) for batch in batches))
+
+    async def _look_at(self, batch: Sequence[Suspect], watched: dict[Suspect, Watched]) -> None:
+        try:
+            pairs = await self._both(batch)
+            comparisons = await self._compare(pairs)
+        except EngineError as error:
+            self._failed("look again", error)
+            return
+        for suspect, (old, new), comparison in zip(batch, pairs, comparisons, strict=True):
+            leader, follower = (old, new) if self._leader is Side.OLD else (new, old)
+            look = Look(leader, follower, comparison)
+            outcome = watched[suspect].see(
+                self._table, self._leader, look, self._clock.monotonic_seconds()
+            )
+            if outcome is Outcome.UNPROVEN:
+                continue
+            del watched[suspect]
+            self.tally.settle(comparison, drift=outcome is Outcome.DRIFT)
+            if outcome is Outcome.DRIFT:
+                await self._repair(suspect, f"sweep: {look.verdict.value}")
+
+    async def _both(self, batch: Sequence[Suspect]) -> list[tuple[Item | None, Item | None]]:
+        """Both copies of each suspect; no key, no copy."""
+        olds = [suspect.key_on(self._table, Side.OLD) for suspect in batch]
+        if self._table.kind is Kind.IN_PLACE:
+            return [(old, None) for old in await self._read(Side.OLD, olds)]
+        news = [suspect.key_on(self._table, Side.NEW) for suspect in batch]
+        both = await asyncio.gather(self._read(Side.OLD, olds), self._read(Side.NEW, news))
+        return list(zip(*both, strict=True))
+
+    async def _read(self, side: Side, keys: Sequence[Key | None]) -> list[Item | None]:
+        table_side = self._table.side(side)
+        found = await self._reader.get(table_side, [key for key in keys if key is not None])
+        return [None if key is None else found.get(key_token(key, table_side.keys)) for key in keys]
+
+    async def _repair(self, suspect: Suspect, reason: str) -> None:
+        """Queue a key. A full queue or an unreachable one is no reason to stop a sweep: what is
+        not queued is in the counts, and the next sweep finds it again."""
+        if self._repairs is None or self._repairs_put >= REPAIRS_MAX:
+            return
+        self._repairs_put += 1
+        try:
+            await self._repairs.put(self._table.name, suspect.side, suspect.token, reason)
+        except EngineError as error:
+            log.warning("repair not queued", table=self._table.name, error=str(error))

@@ -1,0 +1,277 @@
+"""The sweeper: carries out wanted comparisons, and leaves what they found as evidence.
+
+A run belongs to whoever wrote its SWEPT record last, by compare-and-set; the record is renewed all
+through the run, so one that stands still on the observer's own clock belongs to a dead process
+and is begun again from the start. Two sweepers never write into one result.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import structlog
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import EngineError, LeaseExpired, StateConflict
+from dualwrite.core.phases import Mode, TableState
+from dualwrite.core.ports import (
+    Clock,
+    Dynamo,
+    Epochs,
+    Metrics,
+    Parents,
+    Record,
+    Records,
+    RepairQueue,
+)
+from dualwrite.core.records import (
+    BACKFILL,
+    SEGMENT,
+    SWEEP,
+    SWEPT,
+    BackfillOrder,
+    Segment,
+    SweepOrder,
+    SweepResult,
+    dump,
+    load,
+)
+from dualwrite.core.spec import MigratedTable, Migration
+from verifier.passes import LeaderChanged, Passes, Tally
+from verifier.reading import TableReader
+
+POLL_SECONDS = 0.25
+RENEW_SECONDS = 0.5
+SILENCE_SECONDS = 5.0
+"""A result that is not done and stood still this long has lost its process."""
+CALLS_MAX = 16
+"""Reads in flight at once, over all tables: the sweep's share of the tables' capacity."""
+ATTEMPTS_MAX = 2
+"""A sweep whose leader changed under it begins again once."""
+FINAL_WRITES_MAX = 10
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A run this process carries out, and its result's version."""
+
+    version: int
+    result: SweepResult
+    passes: Passes | None = None
+
+
+class Sweeper:
+    """Serves SWEEP orders, one run a table at a time."""
+
+    def __init__(
+        self,
+        dynamo: Dynamo,
+        records: Records,
+        migration: Migration,
+        epochs: Epochs,
+        parents: Parents,
+        repairs: RepairQueue,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        process_id: str,
+        calls_max: int = CALLS_MAX,
+    ) -> None:
+        self._reader = TableReader(dynamo, clock, calls_max=calls_max)
+        self._records = records
+        self._migration = migration
+        self._epochs = epochs
+        self._parents = parents
+        self._repairs = repairs
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log.bind(process=process_id)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._silent: dict[str, tuple[int, float]] = {}
+        """By table: the version of somebody else's unfinished result, and since when it stands."""
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve orders until ``stop``; an engine that does not answer is asked again."""
+        try:
+            while not self._stopped.is_set():
+                try:
+                    await self.poll()
+                except EngineError as error:
+                    self._log.warning("sweep orders not read", error=str(error))
+                await self._clock.sleep(POLL_SECONDS)
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Let ``run`` end; what is not finished is begun again by the next process."""
+        self._stopped.set()
+
+    async def poll(self) -> None:
+        """Claim and start what is wanted and not being done. Raises EngineError."""
+        self._running = {name: task for name, task in self._running.items() if not task.done()}
+        orders = {record.name: record for record in await self._records.list(SWEEP)}
+        if not orders:
+            return
+        results = {record.name: record for record in await self._records.list(SWEPT)}
+        for name, order in orders.items():
+            table = self._migration.by_name.get(name)
+            if table is None or name in self._running:
+                continue
+            wanted = load(SweepOrder, order.value)
+            if self._is_free(name, wanted, results.get(name)):
+                await self._start(table, wanted, results.get(name))
+
+    def _is_free(self, name: str, wanted: SweepOrder, held: Record | None) -> bool:
+        """Whether a run is nobody's: not begun, or begun by a process that fell silent."""
+        if held is None:
+            return True
+        result = load(SweepResult, held.value)
+        if result.run != wanted.run:
+            return True
+        if result.done:
+            return False
+        now = self._clock.monotonic_seconds()
+        version, since = self._silent.get(name, (-1, now))
+        if version != held.version:
+            self._silent[name] = (held.version, now)
+            return False
+        return now - since >= SILENCE_SECONDS
+
+    async def _start(self, table: MigratedTable, wanted: SweepOrder, held: Record | None) -> None:
+        result = SweepResult(run=wanted.run, started_ms=self._clock.wall_ms())
+        try:
+            record = await self._records.write(
+                SWEPT, table.name, dump(result), expected=held.version if held else 0
+            )
+        except StateConflict:
+            return  # another sweeper was faster
+        self._silent.pop(table.name, None)
+        claim = _Claim(record.version, result)
+        self._running[table.name] = asyncio.create_task(self._serve(table, claim))
+
+    # -- one run ------------------------------------------------------------------------------
+
+    async def _serve(self, table: MigratedTable, claim: _Claim) -> None:
+        self._log.info("sweep begins", table=table.name, run=claim.result.run)
+        work = asyncio.create_task(self._sweep(table, claim))
+        try:
+            while not work.done():
+                await self._renew(table, claim)
+                await self._rest(work)
+            claim.result = replace(work.result(), done=True, finished_ms=self._clock.wall_ms())
+            await self._finish(table, claim)
+        except StateConflict:
+            self._log.warning("sweep lost to another process", table=table.name)
+        except Exception:
+            # The run stays unfinished and is begun again; it must not end the other tables'.
+            self._log.exception("sweep failed", table=table.name, run=claim.result.run)
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await work
+
+    async def _rest(self, work: asyncio.Task[SweepResult]) -> None:
+        """Wait for the next renewal, or less where the work ends before."""
+        rest = asyncio.create_task(self._clock.sleep(RENEW_SECONDS))
+        await asyncio.wait({work, rest}, return_when=asyncio.FIRST_COMPLETED)
+        rest.cancel()
+
+    async def _renew(self, table: MigratedTable, claim: _Claim) -> None:
+        found = claim.result
+        if claim.passes is not None:
+            found = _with(found, claim.passes.tally)
+        try:
+            record = await self._records.write(
+                SWEPT, table.name, dump(found), expected=claim.version
+            )
+        except EngineError:
+            return  # the next renewal says it; whoever takes over meanwhile is seen there
+        claim.version = record.version
+
+    async def _finish(self, table: MigratedTable, claim: _Claim) -> None:
+        for tries in range(1, FINAL_WRITES_MAX + 1):
+            try:
+                await self._records.write(
+                    SWEPT, table.name, dump(claim.result), expected=claim.version
+                )
+                break
+            except EngineError:
+                if tries == FINAL_WRITES_MAX:
+                    raise
+            await self._clock.sleep(RENEW_SECONDS)
+        result = claim.result
+        for kind in ("missing", "extra", "different"):
+            self._metrics.set(
+                metric_names.DRIFT, table.name, kind, value=float(getattr(result, kind))
+            )
+        self._log.info("sweep done", table=table.name, clean=result.clean, **_counts(result))
+
+    async def _sweep(self, table: MigratedTable, claim: _Claim) -> SweepResult:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            claim.passes = None
+            claim.result = SweepResult(run=claim.result.run, started_ms=self._clock.wall_ms())
+            try:
+                state = await self._state(table)
+                claim.result = replace(
+                    claim.result,
+                    phase=state.phase.value,
+                    epoch=state.epoch,
+                    backfill_run=await self._backfilled(table),
+                )
+                claim.passes = self._passes(table, state)
+                return _with(claim.result, await claim.passes.run())
+            except (LeaderChanged, LeaseExpired) as error:
+                reason = "the lead moved" if isinstance(error, LeaderChanged) else "lease expired"
+                self._log.warning("sweep interrupted", table=table.name, reason=reason, n=attempt)
+        tally = claim.passes.tally if claim.passes is not None else Tally()
+        tally.errors += 1
+        return _with(claim.result, tally)
+
+    async def _state(self, table: MigratedTable) -> TableState:
+        """The state, also where the lease takes a moment to come back. Raises LeaseExpired."""
+        for pause in (0.5, 1.0, 2.0):
+            try:
+                return self._epochs.current(table.name)
+            except LeaseExpired:
+                await self._clock.sleep(pause)
+        return self._epochs.current(table.name)
+
+    def _passes(self, table: MigratedTable, state: TableState) -> Passes:
+        leader = state.phase.leader
+
+        def leads() -> bool:
+            try:
+                return self._epochs.current(table.name).phase.leader is leader
+            except LeaseExpired:
+                return False
+
+        repairs = None if state.phase.mode is Mode.SINGLE else self._repairs
+        return Passes(table, leader, self._reader, self._parents, repairs, self._clock, leads=leads)
+
+    async def _backfilled(self, table: MigratedTable) -> str:
+        """The table's backfill run if all of it is done now, else "": also where that is unknown,
+        as a sweep must not prove more than it can."""
+        try:
+            record = await self._records.read(BACKFILL, table.name)
+            if record is None:
+                return ""
+            order = load(BackfillOrder, record.value)
+            segments = await self._records.list(SEGMENT, f"{table.name}/{order.run}/")
+        except EngineError:
+            return ""
+        done = sum(load(Segment, segment.value).done for segment in segments)
+        return order.run if done >= order.segments > 0 else ""
+
+
+def _with(result: SweepResult, tally: Tally) -> SweepResult:
+    return replace(result, **asdict(tally))
+
+
+def _counts(result: SweepResult) -> Mapping[str, int]:
+    return {name: getattr(result, name) for name in Tally.__dataclass_fields__}
