@@ -127,6 +127,8 @@ class MigratedTable:
     derivation: Derivation
     underivable: Underivable = Underivable.HOLD
     unmappable: Unmappable = Unmappable.HOLD
+    attributes: frozenset[str] = frozenset()
+    """Old attributes, beside keys and source, that derivations use or that in-place must keep."""
 
     def side(self, side: Side) -> TableSide:
         return self.old if side is Side.OLD else self.new
