@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dualwrite.core.phases import Side, TableState
+from dualwrite.core.records import Repair
 from dualwrite.core.transform import Missing, Question
 
 
@@ -102,6 +103,39 @@ class RepairQueue(Protocol):
 
     async def put(self, table: str, side: Side, token: str, reason: str) -> None:
         """Remember a key (``key_token`` in the words of ``side``) that may differ. Repeatable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRepair:
+    """One entry of the repair queue as it was read; ``version`` fences what is done about it."""
+
+    name: str
+    version: int
+    repair: Repair
+
+
+class RepairStore(RepairQueue, Protocol):
+    """The repair queue as its workers see it."""
+
+    async def poison(self, table: str, side: Side, token: str, reason: str) -> None:
+        """List a key that cannot be made equal; it waits for a person. Repeatable."""
+        ...
+
+    async def absolve(self, table: str, side: Side, token: str) -> None:
+        """Forget a key's poison entry, for it has become clean; a waiting repair stays."""
+        ...
+
+    async def waiting(self, table: str | None = None) -> tuple[WaitingRepair, ...]:
+        """All entries, poison ones too."""
+        ...
+
+    async def done(self, entry: WaitingRepair) -> None:
+        """Forget an entry, unless its key was put again since it was read."""
+        ...
+
+    async def retry_later(self, entry: WaitingRepair, delay_seconds: float) -> None:
+        """Count a failed attempt and wait, unless the key was put again since it was read."""
         ...
 
 

@@ -202,6 +202,12 @@ class ShardLease:
     """A sequence number, TRIM_HORIZON, LATEST or SHARD_END."""
     parent: str = ""
     created_ms: int = 0
+    barrier: str = ""
+    """The newest barrier whose records on this shard are all applied."""
+    tip_ms: int = 0
+    """As in StreamProgress, of this shard alone; so are the two below."""
+    lag_seconds: float = 0.0
+    lag_records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
