@@ -40,6 +40,8 @@ QUARANTINE = "quarantine"
 """name = table/stamp; value = both images of a straggler write, kept whole."""
 BYPASS = "bypass"
 """name = table; value = Bypass."""
+BIG_TRANSACTIONS = "big-transactions"
+"""name = table/process id; value = BigTransactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,17 @@ class Bypass:
 
     count: int
     last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BigTransactions:
+    """Client transactions of more than 50 actions, as one process saw them in mirror mode: they
+    cannot be doubled in one transaction of 100."""
+
+    count: int
+    last_ms: int
+    accepted: int = 0
+    """How many of them the operator has looked at and accepted."""
 
 
 @dataclass(frozen=True, slots=True)
