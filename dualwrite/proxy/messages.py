@@ -1,0 +1,66 @@
+"""HTTP messages as the proxy's handlers see them, and how replies are written to the wire."""
+
+from http import HTTPStatus
+from typing import NamedTuple
+
+import orjson
+
+JSON_TYPE = (b"content-type", b"application/x-amz-json-1.0")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_FRAMING = frozenset(
+    {b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
+)
+
+
+class HttpRequest(NamedTuple):
+    """A whole request; header names are in lower case, values as they came."""
+
+    method: bytes
+    path: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class HttpReply(NamedTuple):
+    """A whole answer. Headers that frame a message are the server's: given ones are dropped."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def render(reply: HttpReply, *, keep_alive: bool, old_http: bool, head_only: bool) -> bytes:
+    """The answer's bytes; ``old_http``: an HTTP/1.0 client, which must be told of keep-alive."""
+    parts = [_STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status]
+    parts += [
+        b"%b: %b\r\n" % (name, value)
+        for name, value in reply.headers
+        if name.lower() not in _FRAMING
+    ]
+    if not keep_alive:
+        parts.append(b"connection: close\r\n")
+    elif old_http:
+        parts.append(b"connection: keep-alive\r\n")
+    parts.append(b"content-length: %d\r\n\r\n" % len(reply.body))
+    if not head_only:
+        parts.append(reply.body)
+    return b"".join(parts)
+
+
+def _error(status: int, code: str, message: str) -> HttpReply:
+    body = orjson.dumps({"__type": f"com.amazon.coral.service#{code}", "message": message})
+    return HttpReply(status, (JSON_TYPE,), body)
+
+
+# Codes and statuses are those of AWS's "Common errors" pages.
+MALFORMED = _error(400, "MalformedHttpRequestException", "The request is not HTTP/1.1.")
+HEADERS_TOO_LARGE = _error(
+    400, "MalformedHttpRequestException", "The request line and headers are too large."
+)
+BODY_TOO_LARGE = _error(413, "RequestEntityTooLargeException", "The request body is too large.")
+TOO_SLOW = _error(408, "RequestTimeoutException", "The request did not arrive in time.")
+TOO_BUSY = _error(503, "ServiceUnavailable", "The proxy has too many requests at hand.")
+FAILED = _error(500, "InternalFailure", "The proxy failed; the outcome of a write is unknown.")

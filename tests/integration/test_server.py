@@ -1,0 +1,510 @@
+"""The proxy's HTTP server, spoken to over raw sockets."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from dualwrite.proxy.connection import PIPELINED_MAX
+from dualwrite.proxy.server import Bounds, Handler, HttpReply, HttpRequest, Server
+
+SECONDS_MAX = 20.0
+"""A test that waits for longer has failed; nothing is asserted about time."""
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(SECONDS_MAX):
+            await test()
+
+    uvloop.run(bounded())
+
+
+async def echo(request: HttpRequest) -> HttpReply:
+    return HttpReply(200, ((b"x-method", request.method),), request.body)
+
+
+@asynccontextmanager
+async def serving(handler: Handler = echo, **bounds: Any) -> Any:
+    server = Server(handler, host="127.0.0.1", port=0, bounds=Bounds(**bounds))
+    port = await server.start()
+    try:
+        yield server, port
+    finally:
+        await server.stop(0.0)
+
+
+async def dial(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port)
+
+
+async def reply(reader: asyncio.StreamReader, *, body: bool = True) -> tuple[bytes, bytes]:
+    """(head, body) of the next answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not body or b"content-length: " not in head:
+        return head, b""
+    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def post(body: bytes, extra: bytes = b"") -> bytes:
+    return HEAD + extra + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+        await asyncio.sleep(0.005)
+
+
+def test_a_handler_sees_the_whole_request() -> None:
+    """Method, path, lower-case header names, values as they came, and the body in one piece."""
+    seen: list[HttpRequest] = []
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        seen.append(request)
+        return HttpReply(200, (), b"")
+
+    async def go() -> None:
+        async with serving(handler) as (_, port):
+            reader, writer = await dial(port)
+            start = b"POST /a?b HTTP/1.1\r\nX-Amz-Ta"
+            for piece in (start, b"rget: A.B\r\nContent-Length: 6\r\n\r", b"\nabc", b"def"):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            await reply(reader)
+            writer.close()
+
+    run(go)
+    assert seen == [
+        HttpRequest(
+            b"POST", b"/a?b", ((b"x-amz-target", b"A.B"), (b"content-length", b"6")), b"abcdef"
+        )
+    ]
+
+
+def test_the_server_adds_only_framing() -> None:
+    """Headers that a handler gives for framing are replaced, all others pass untouched."""
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        given = ((b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"9"), (b"X-Amz-A", b"b"))
+        return HttpReply(400, given, b"hello")
+
+    async def go() -> None:
+        async with serving(handler) as (_, port):
+            reader, writer = await dial(port)
+            writer.write(post(b""))
+            assert await reply(reader) == (
+                b"HTTP/1.1 400 Bad Request\r\nX-Amz-A: b\r\ncontent-length: 5\r\n\r\n",
+                b"hello",
+            )
+            writer.close()
+
+    run(go)
+
+
+def test_pipelined_requests_are_handled_one_by_one_and_answered_in_order() -> None:
+    """Also many more than may wait at once, sent in one piece, while handlers take their time."""
+    at_once: list[int] = []
+    count = PIPELINED_MAX * 20
+    busy = 0
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        nonlocal busy
+        busy += 1
+        at_once.append(busy)
+        await asyncio.sleep(0)
+        busy -= 1
+        return HttpReply(200, (), request.body)
+
+    async def go() -> None:
+        async with serving(handler) as (_, port):
+            reader, writer = await dial(port)
+            writer.write(b"".join(post(b"%d" % number) for number in range(count)))
+            answers = [(await reply(reader))[1] for _ in range(count)]
+            assert answers == [b"%d" % number for number in range(count)]
+            writer.close()
+
+    run(go)
+    assert max(at_once) == 1
+
+
+def test_a_chunked_body_is_put_together() -> None:
+    """SDKs that stream a body are understood."""
+
+    async def go() -> None:
+        async with serving() as (_, port):
+            reader, writer = await dial(port)
+            writer.write(
+                HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n"
+            )
+            assert (await reply(reader))[1] == b"abcdefgh"
+            writer.close()
+
+    run(go)
+
+
+def test_100_continue_is_said_before_the_body_and_never_inside_an_answer() -> None:
+    """The second request's "100 Continue" waits for the first one's answer."""
+    gate = asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        await gate.wait()
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(handler) as (_, port):
+            reader, writer = await dial(port)
+            expecting = b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n"
+            writer.write(HEAD + expecting)
+            assert await reply(reader) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+            writer.write(b"abc" + HEAD + expecting)
+            gate.set()
+            assert (await reply(reader))[1] == b"abc"
+            assert await reply(reader) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+            writer.write(b"def")
+            assert (await reply(reader))[1] == b"def"
+            writer.close()
+
+    run(go)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_oversize_body_is_refused_in_dynamodbs_form(chunked: bool) -> None:
+    """The refusal arrives although the client goes on sending, and then the connection ends."""
+    body = b"x" * 3_000_000
+    framed = (
+        HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        if chunked
+        else post(body)
+    )
+
+    async def go() -> None:
+        async with serving(body_bytes_max=1000) as (server, port):
+            reader, writer = await dial(port)
+            writer.write(framed)
+            await writer.drain()
+            head, error = await reply(reader)
+            assert head.startswith(b"HTTP/1.1 413 ")
+            assert b"connection: close" in head
+            assert b'"com.amazon.coral.service#RequestEntityTooLargeException"' in error
+            assert await reader.read() == b""
+            writer.close()
+            await until(lambda: not server._connections)
+            assert server._held_bytes == 0
+
+    run(go)
+
+
+def test_bodies_of_all_connections_together_are_bounded() -> None:
+    """One client's body fits, two at once do not: the second is told to come back later."""
+    gate = asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        await gate.wait()
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(handler, buffered_bytes_max=1500) as (server, port):
+            first_reader, first = await dial(port)
+            first.write(post(b"x" * 1000))
+            await until(lambda: server._held_bytes == 1000)
+            reader, second = await dial(port)
+            second.write(post(b"y" * 1000))
+            assert (await reply(reader))[0].startswith(b"HTTP/1.1 503 ")
+            gate.set()
+            assert (await reply(first_reader))[0].startswith(b"HTTP/1.1 200 ")
+            first.close()
+            second.close()
+            await until(lambda: not server._connections)
+            assert server._held_bytes == 0
+
+    run(go)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: five\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000 + b"\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused_and_closed(garbage: bytes) -> None:
+    """But what was whole before it is still answered, and in order."""
+
+    async def go() -> None:
+        async with serving() as (_, port):
+            reader, writer = await dial(port)
+            writer.write(post(b"good") + garbage)
+            assert (await reply(reader))[1] == b"good"
+            head, error = await reply(reader)
+            assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            assert b"MalformedHttpRequestException" in error
+            assert await reader.read() == b""
+            writer.close()
+
+    run(go)
+
+
+def test_a_half_closed_client_gets_its_answers() -> None:
+    """All whole requests are answered; then the server closes its half too."""
+
+    async def slow(request: HttpRequest) -> HttpReply:
+        await asyncio.sleep(0.01)
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(slow) as (server, port):
+            reader, writer = await dial(port)
+            writer.write(post(b"1") + post(b"2") + HEAD)
+            writer.write_eof()
+            assert (await reply(reader))[1] == b"1"
+            head, body = await reply(reader)
+            assert body == b"2"
+            assert b"connection: close" in head
+            assert await reader.read() == b""
+            writer.close()
+            await until(lambda: not server._connections)
+
+    run(go)
+
+
+def test_a_client_that_goes_away_does_not_stop_its_write() -> None:
+    """The handler runs to its end; the connection is forgotten only then."""
+    begun, gate, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        begun.set()
+        await gate.wait()
+        ended.set()
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(handler) as (server, port):
+            _, writer = await dial(port)
+            writer.write(post(b"1"))
+            await begun.wait()
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()  # with no linger time: the server sees a reset
+            [connection] = server._connections
+            await until(lambda: connection._transport is None)
+            assert server._connections == {connection}
+            gate.set()
+            await ended.wait()
+            await until(lambda: not server._connections)
+
+    run(go)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", b"connection: close\r\n"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"connection: close\r\n"),
+        (b"POST / HTTP/1.1\r\nupgrade: h2c\r\nconnection: upgrade\r\ncontent-length: 1\r\n\r\nx",
+         b"connection: close\r\n"),
+    ],
+)  # fmt: skip
+def test_the_connection_ends_when_the_client_wants_it(sent: bytes, answered: bytes) -> None:
+    """Or when it asks for a protocol that is not spoken here."""
+
+    async def go() -> None:
+        async with serving() as (_, port):
+            reader, writer = await dial(port)
+            writer.write(sent)
+            head, _ = await reply(reader)
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answered in head
+            assert await reader.read() == b""
+            writer.close()
+
+    run(go)
+
+
+def test_an_old_client_may_keep_its_connection() -> None:
+    """HTTP/1.0 with keep-alive is told that it was granted; HEAD gets a length but no body."""
+
+    async def hello(request: HttpRequest) -> HttpReply:
+        return HttpReply(200, (), b"hello")
+
+    async def go() -> None:
+        async with serving(hello) as (_, port):
+            reader, writer = await dial(port)
+            writer.write(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+            head, body = await reply(reader)
+            assert b"connection: keep-alive\r\n" in head
+            assert body == b"hello"
+            writer.write(b"HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+            head, _ = await reply(reader, body=False)
+            assert b"content-length: 5\r\n" in head
+            assert (await reply(reader))[1] == b"hello"
+            writer.close()
+
+    run(go)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"POST / HT", b"HTTP/1.1 408 "),
+        (HEAD + b"content-length: 5\r\n\r\nab", b"HTTP/1.1 408 "),
+    ],
+)
+def test_slow_clients_are_dropped(sent: bytes, answer: bytes) -> None:
+    """An idle one silently, one that is in the middle of a request with a word."""
+
+    async def go() -> None:
+        async with serving(idle_seconds=0.1, read_seconds=0.1) as (_, port):
+            reader, writer = await dial(port)
+            writer.write(sent)
+            assert (await reader.read()).startswith(answer)
+            writer.close()
+
+    run(go)
+
+
+def test_a_client_that_does_not_read_holds_up_only_itself() -> None:
+    """Its requests are no longer handled, its memory is bounded, and it is cut off in the end."""
+    handled = 0
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        nonlocal handled
+        handled += 1
+        return HttpReply(200, (), b"x" * 1_000_000)
+
+    async def go() -> None:
+        async with serving(handler, write_seconds=0.5) as (server, port):
+            _, writer = await dial(port)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # StreamWriter's is a Transport
+            writer.write(post(b"") * 100)
+            await until(lambda: handled > 0)
+            reader, other = await dial(port)
+            other.write(post(b""))
+            assert len((await reply(reader))[1]) == 1_000_000
+            other.close()
+            await until(lambda: not server._connections)
+            writer.close()
+
+    run(go)
+    assert handled < 50
+
+
+def test_too_many_connections_are_told_so() -> None:
+    """And one that ends makes room for another."""
+
+    async def go() -> None:
+        async with serving(connections_max=1) as (server, port):
+            reader, writer = await dial(port)
+            writer.write(post(b"1"))
+            await reply(reader)
+            refused_reader, refused = await dial(port)
+            assert (await refused_reader.read()).startswith(b"HTTP/1.1 503 ")
+            refused.close()
+            writer.close()
+            await until(lambda: not server._connections)
+            reader, writer = await dial(port)
+            writer.write(post(b"2"))
+            assert (await reply(reader))[1] == b"2"
+            writer.close()
+
+    run(go)
+
+
+def test_a_failing_handler_costs_one_answer() -> None:
+    """The client hears InternalFailure without the error's text; the connection lives on."""
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        if request.body == b"bad":
+            raise ValueError("item contents")
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(handler) as (_, port):
+            reader, writer = await dial(port)
+            writer.write(post(b"bad") + post(b"good"))
+            head, error = await reply(reader)
+            assert head.startswith(b"HTTP/1.1 500 ")
+            assert b"item contents" not in error
+            assert (await reply(reader))[1] == b"good"
+            writer.close()
+
+    run(go)
+
+
+def test_a_graceful_stop_answers_what_is_in_hand() -> None:
+    """Nobody new gets in, idle connections end, the request in hand is answered."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        begun.set()
+        await gate.wait()
+        return await echo(request)
+
+    async def go() -> None:
+        async with serving(handler) as (server, port):
+            idle_reader, idle = await dial(port)
+            reader, writer = await dial(port)
+            writer.write(post(b"1"))
+            await begun.wait()
+            stopping = asyncio.create_task(server.stop(SECONDS_MAX))
+            assert await idle_reader.read() == b""
+            with pytest.raises(ConnectionRefusedError):
+                await dial(port)
+            gate.set()
+            head, body = await reply(reader)
+            assert body == b"1"
+            assert b"connection: close" in head
+            assert await stopping == 0
+            writer.close()
+            idle.close()
+
+    run(go)
+
+
+def test_a_stop_does_not_wait_for_ever() -> None:
+    """After the grace the handler is cancelled, and the caller learns how many were."""
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpReply:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        raise AssertionError
+
+    async def go() -> None:
+        async with serving(handler) as (server, port):
+            _, writer = await dial(port)
+            writer.write(post(b"1"))
+            await begun.wait()
+            assert await server.stop(0.05) == 1
+            assert cancelled.is_set()
+            writer.close()
+
+    run(go)
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    """Two servers never share a port by accident."""
+
+    async def go() -> None:
+        async with serving() as (_, port):
+            with pytest.raises(OSError, match="in use"):
+                await Server(echo, host="127.0.0.1", port=port).start()
+
+    run(go)
