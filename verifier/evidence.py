@@ -1,0 +1,214 @@
+"""All that the gates judge by, read once into one frozen value.
+
+A read that fails leaves its field None: unknown, which opens nothing. What was read and is not
+there is ABSENT, which is knowledge.
+"""
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal, TypeVar
+
+from dualwrite.core.errors import EngineError
+from dualwrite.core.phases import Kind, Side, TableState
+from dualwrite.core.ports import Record, Records
+from dualwrite.core.records import (
+    AUDIT,
+    BACKFILL,
+    BARRIER,
+    BIG_TRANSACTIONS,
+    BYPASS,
+    MEMBER,
+    REPAIR,
+    SEGMENT,
+    STREAM,
+    SWEPT,
+    AuditEntry,
+    BackfillOrder,
+    Barrier,
+    BigTransactions,
+    Bypass,
+    Member,
+    Repair,
+    Segment,
+    StreamProgress,
+    SweepResult,
+    load,
+)
+from dualwrite.core.spec import MigratedTable
+
+T = TypeVar("T")
+
+
+class Absence(Enum):
+    """The type of ABSENT."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absence.ABSENT
+"""Read, and not there."""
+Absent = Literal[Absence.ABSENT]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The bounds the gates hold evidence against."""
+
+    lag_seconds_max: float = 5.0
+    """Above it, the follower's reads are too old to serve and a barrier would take long."""
+    evidence_age_seconds_max: float = 10.0
+    """Stream evidence not renewed for this long is no evidence: its reader may be dead."""
+    bypass_quiet_seconds: float = 30.0
+    """How long no write past the proxy may have been seen."""
+    clock_skew_ms: int = 2_000
+    """How far the wall clocks of two processes may be apart where their times are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSeen:
+    """How far the newest backfill of a table is."""
+
+    run: str
+    segments: int
+    segments_done: int
+    wanted: str
+
+    @property
+    def done(self) -> bool:
+        return 0 < self.segments <= self.segments_done
+
+
+@dataclass(frozen=True, slots=True)
+class RepairsSeen:
+    """The repair queue of one table."""
+
+    waiting: int
+    """Keys that wait to be made equal, poison not counted."""
+    oldest_ms: int
+    """When the oldest of them was queued; 0 for none."""
+    poison: tuple[Repair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about one table at one moment. None is unknown, ABSENT is known absence."""
+
+    table: MigratedTable
+    state: TableState
+    now_ms: int
+    policy: Policy = Policy()
+    members: Mapping[str, Member] | None = None
+    """Proxies and consumers whose record exists, by process id."""
+    backfill: BackfillSeen | Absent | None = None
+    sweep: SweepResult | Absent | None = None
+    streams: Mapping[Side, StreamProgress | Absent | None] | None = None
+    """By side; an in-place table has the old one only."""
+    barrier: Barrier | Absent | None = None
+    repairs: RepairsSeen | None = None
+    bypass: Bypass | Absent | None = None
+    big_transactions: BigTransactions | Absent | None = None
+    lead_since_ms: int | Absent | None = None
+    """When the present leader took the lead, by the controller's wall clock; ABSENT: it always
+    led."""
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides whose streams carry this table's changes."""
+        return (Side.OLD,) if self.table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+
+    def stream(self, side: Side) -> StreamProgress | Absent | None:
+        return None if self.streams is None else self.streams.get(side)
+
+
+async def gather(
+    records: Records,
+    table: MigratedTable,
+    state: TableState,
+    now_ms: int,
+    policy: Policy | None = None,
+) -> Evidence:
+    """Read everything the gates may ask for; never raises for a record that cannot be read."""
+    name = table.name
+    sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+    return Evidence(
+        table=table,
+        state=state,
+        now_ms=now_ms,
+        policy=policy or Policy(),
+        members=await _known(_members(records)),
+        backfill=await _known(_backfill(records, name)),
+        sweep=await _known(_one(records, SWEPT, name, SweepResult)),
+        streams={
+            side: await _known(_one(records, STREAM, f"{name}/{side.value}", StreamProgress))
+            for side in sides
+        },
+        barrier=await _known(_one(records, BARRIER, name, Barrier)),
+        repairs=await _known(_repairs(records, name)),
+        bypass=await _known(_one(records, BYPASS, name, Bypass)),
+        big_transactions=await _known(_big_transactions(records, name)),
+        lead_since_ms=await _known(_lead_since(records, state)),
+    )
+
+
+async def _known(read: Awaitable[T]) -> T | None:
+    """What was read, or None where reading it failed or what stands there makes no sense."""
+    try:
+        return await read
+    except (EngineError, KeyError, TypeError, ValueError):
+        return None
+
+
+async def _one(records: Records, kind: str, name: str, of: type[T]) -> T | Absent:
+    record = await records.read(kind, name)
+    return ABSENT if record is None else load(of, record.value)
+
+
+async def _members(records: Records) -> Mapping[str, Member]:
+    found = {record.name: load(Member, record.value) for record in await records.list(MEMBER)}
+    return {name: member for name, member in found.items() if member.role != "controller"}
+
+
+async def _backfill(records: Records, table: str) -> BackfillSeen | Absent:
+    order = await _one(records, BACKFILL, table, BackfillOrder)
+    if order is ABSENT:
+        return ABSENT
+    segments = await records.list(SEGMENT, f"{table}/{order.run}/")
+    done = sum(load(Segment, segment.value).done for segment in segments)
+    return BackfillSeen(order.run, order.segments, done, order.wanted)
+
+
+async def _repairs(records: Records, table: str) -> RepairsSeen:
+    found = [load(Repair, record.value) for record in await records.list(REPAIR, f"{table}/")]
+    waiting = [repair for repair in found if not repair.poison]
+    return RepairsSeen(
+        waiting=len(waiting),
+        oldest_ms=min((repair.first_ms for repair in waiting), default=0),
+        poison=tuple(repair for repair in found if repair.poison),
+    )
+
+
+async def _big_transactions(records: Records, table: str) -> BigTransactions | Absent:
+    """The sum over all processes, each of which counts its own."""
+    found = [
+        load(BigTransactions, record.value)
+        for record in await records.list(BIG_TRANSACTIONS, f"{table}/")
+    ]
+    if not found:
+        return ABSENT
+    return BigTransactions(
+        count=sum(one.count for one in found),
+        last_ms=max(one.last_ms for one in found),
+        accepted=sum(min(one.accepted, one.count) for one in found),
+    )
+
+
+async def _lead_since(records: Records, state: TableState) -> int | Absent:
+    if state.lead_epoch == 0:
+        return ABSENT
+    entries: tuple[Record, ...] = await records.list(AUDIT)
+    for record in reversed(entries):
+        entry = load(AuditEntry, record.value)
+        if (entry.table, entry.epoch) == (state.table, state.lead_epoch):
+            return entry.at_ms
+    raise KeyError(f"the audit has no entry for epoch {state.lead_epoch}")

@@ -1,0 +1,65 @@
+"""Judges moves and shares by the gates; the controller asks it before it changes anything."""
+
+from collections.abc import Mapping
+
+from dualwrite.core import metric_names
+from dualwrite.core.phases import Phase, TableState
+from dualwrite.core.ports import Clock, Metrics, Records
+from dualwrite.core.records import GateVerdict
+from dualwrite.core.spec import MigratedTable, Migration
+from verifier.evidence import Policy, gather
+from verifier.gates import gates_of_move, gates_of_reads
+from verifier.gates.verdicts import CLOSED, OPEN, UNKNOWN, Gate
+
+_METRIC_VALUES: Mapping[str, float] = {OPEN: 1.0, CLOSED: 0.0, UNKNOWN: -1.0}
+
+
+class Gates:
+    """The ``GateKeeper`` of the service: gathers evidence anew for each judgement."""
+
+    def __init__(
+        self,
+        records: Records,
+        migration: Migration,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        policy: Policy | None = None,
+    ) -> None:
+        self._records = records
+        self._tables = frozenset(migration.by_name)
+        self._clock = clock
+        self._metrics = metrics
+        self._policy = policy or Policy()
+
+    async def judge(
+        self, table: MigratedTable, state: TableState, goal: Phase
+    ) -> tuple[GateVerdict, ...]:
+        """One verdict for each gate of the move from ``state`` to ``goal``; all must be open.
+
+        Raises KeyError for a move that is not legal (the caller walks ``phases.route``) and for a
+        table of another migration.
+        """
+        return await self._verdicts(table, state, gates_of_move(table.kind, state.phase, goal))
+
+    async def judge_reads(
+        self, table: MigratedTable, state: TableState, share: int
+    ) -> tuple[GateVerdict, ...]:
+        """One verdict for each gate of giving new ``share`` percent of the reads; none where the
+        leader serves more of them than before."""
+        return await self._verdicts(table, state, gates_of_reads(state, share))
+
+    async def _verdicts(
+        self, table: MigratedTable, state: TableState, gates: tuple[Gate, ...]
+    ) -> tuple[GateVerdict, ...]:
+        if table.name not in self._tables:
+            raise KeyError(f"{table.name} is not a table of this migration")
+        if not gates:
+            return ()
+        seen = await gather(self._records, table, state, self._clock.wall_ms(), self._policy)
+        verdicts = tuple(gate(seen) for gate in gates)
+        for verdict in verdicts:
+            self._metrics.set(
+                metric_names.GATE, table.name, verdict.gate, value=_METRIC_VALUES[verdict.verdict]
+            )
+        return verdicts

@@ -1,0 +1,71 @@
+"""Every row that has no full place in the new design is accepted by the spec."""
+
+from enum import Enum
+
+from dualwrite.core.phases import Kind
+from dualwrite.core.records import GateVerdict, Repair, SweepResult
+from dualwrite.core.spec import MigratedTable, Underivable, Unmappable
+from dualwrite.core.transform import Reason
+from verifier.evidence import Evidence
+from verifier.gates.verdicts import closed, for_table, opened, unknown
+
+GATE = "untransformable_accepted"
+
+
+class _Trouble(Enum):
+    UNMAPPABLE = "rows that cannot be carried"
+    UNDERIVABLE = "rows whose derived attributes cannot be made"
+    OTHER = "keys whose repair was given up"
+
+
+def untransformable_accepted(seen: Evidence) -> GateVerdict:
+    """Such rows are missing or incomplete once new leads; whether that is acceptable only the
+    operator can say, and he says it in the spec (``leave``, ``carry``)."""
+    if seen.repairs is None or seen.sweep is None:
+        what = "the repair queue" if seen.repairs is None else "the newest sweep"
+        return unknown(GATE, what)
+    table = seen.table
+    counts = dict.fromkeys(_Trouble, 0)
+    for repair in seen.repairs.poison:
+        counts[_trouble(table, repair)] += 1
+    if isinstance(seen.sweep, SweepResult):
+        # The sweep sees all rows as they are; the queue may have forgotten some, or lag behind.
+        counts[_Trouble.UNMAPPABLE] = max(counts[_Trouble.UNMAPPABLE], seen.sweep.untransformable)
+        counts[_Trouble.UNDERIVABLE] = max(counts[_Trouble.UNDERIVABLE], seen.sweep.orphans)
+    held = {trouble: n for trouble, n in counts.items() if n and not _accepted(table, trouble)}
+    if held:
+        found = " and ".join(f"{n} {trouble.value}" for trouble, n in held.items())
+        return closed(
+            GATE,
+            f"{found} are not accepted by the spec",
+            see=for_table("repairs", seen),
+        )
+    accepted = sum(counts.values())
+    return opened(
+        GATE,
+        f"{accepted} rows with problems, all accepted by the spec"
+        if accepted
+        else "no row is untransformable",
+    )
+
+
+def _accepted(table: MigratedTable, trouble: _Trouble) -> bool:
+    match trouble:
+        case _Trouble.UNMAPPABLE:
+            return table.unmappable is Unmappable.LEAVE
+        case _Trouble.UNDERIVABLE:
+            return table.underivable is Underivable.CARRY
+        case _Trouble.OTHER:
+            return False
+
+
+def _trouble(table: MigratedTable, repair: Repair) -> _Trouble:
+    reasons = {reason for reason in Reason if reason.value in repair.reason}
+    if not reasons:
+        return _Trouble.OTHER
+    key_is_derived = table.kind is Kind.REKEY and any(
+        name in table.swapped for name in (*table.new.keys.names, *table.old.keys.names)
+    )
+    if key_is_derived or Reason.OVERSIZE in reasons:
+        return _Trouble.UNMAPPABLE
+    return _Trouble.UNDERIVABLE

@@ -1,0 +1,67 @@
+"""How a gate says what it found, and what all gates share in reading evidence."""
+
+from collections.abc import Callable
+
+from dualwrite.core.records import GateVerdict, StreamProgress
+from verifier.evidence import ABSENT, Evidence
+
+Gate = Callable[[Evidence], GateVerdict]
+"""One precondition of a move: a pure function, its name is the gate's."""
+
+OPEN = "open"
+CLOSED = "closed"
+UNKNOWN = "unknown"
+
+
+def opened(gate: str, reason: str) -> GateVerdict:
+    return GateVerdict(gate, OPEN, reason)
+
+
+def closed(gate: str, reason: str, *, see: str, waits: bool = False) -> GateVerdict:
+    return GateVerdict(gate, CLOSED, reason, see, waits)
+
+
+def unknown(gate: str, what: str) -> GateVerdict:
+    """Nothing is proven; reading it again may help, so waiting does."""
+    return GateVerdict(gate, UNKNOWN, f"{what} could not be read", "dualwrite status", waits=True)
+
+
+def for_table(command: str, seen: Evidence) -> str:
+    """The command that mends, for this one table."""
+    return f"dualwrite {command} --table {seen.table.name}"
+
+
+def age_seconds(seen: Evidence, at_ms: int) -> float:
+    """How long ago that was; never below 0, as wall clocks may differ a little."""
+    return max(0.0, (seen.now_ms - at_ms) / 1000)
+
+
+def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
+    """The verdict for streams whose evidence is unknown, absent or old; None where it is fresh."""
+    for side in seen.sides:
+        progress = seen.stream(side)
+        if progress is None:
+            return unknown(gate, f"the progress of the {side.value} stream")
+        if progress is ABSENT:
+            return closed(
+                gate,
+                f"nobody has read the {side.value} stream yet",
+                see="dualwrite consume",
+                waits=True,
+            )
+        age = age_seconds(seen, progress.updated_ms)
+        if age > seen.policy.evidence_age_seconds_max:
+            return closed(
+                gate,
+                f"the {side.value} stream was last reported {age:.0f} s ago,"
+                f" {seen.policy.evidence_age_seconds_max:.0f} s are allowed",
+                see="dualwrite consume",
+                waits=True,
+            )
+    return None
+
+
+def progresses(seen: Evidence) -> list[StreamProgress]:
+    """The streams' progress where all of it is known (ask ``freshness`` first)."""
+    found = [seen.stream(side) for side in seen.sides]
+    return [progress for progress in found if isinstance(progress, StreamProgress)]
