@@ -15,6 +15,7 @@ from dualwrite.core.items import KeySchema
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.spec import IndexSpec, MigratedTable, Migration, TableSide
+from dualwrite.core.spec_checks import warnings
 
 ACTIVE_SECONDS_MAX = 120.0
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
@@ -40,7 +41,7 @@ class Finding:
 
     table: str
     subject: str
-    """table, keys, stream, control table, or the name of an index."""
+    """table, keys, stream, control table, warning, or the name of an index."""
     standing: Standing
     detail: str
     mend: str = ""
@@ -74,12 +75,12 @@ class Preflight:
             for side in _sides(table):
                 described = await self._describe(table.side(side).name)
                 findings += side_findings(table, side, described)
-        findings.append(
-            control_finding(
-                self._migration.control_table,
-                await self._describe(self._migration.control_table),
-            )
-        )
+        control = self._migration.control_table
+        findings.append(control_finding(control, await self._describe(control)))
+        findings += [
+            Finding("the spec", "warning", Standing.NOTE, text)
+            for text in warnings(self._migration)
+        ]
         return Report(tuple(findings))
 
     async def apply(self) -> Report:
@@ -175,7 +176,6 @@ def side_findings(
                 "name it in the spec if an application queries it through the proxy",
             )
         )
-    findings += _useless_indexes(table, side)
     findings.append(_stream_finding(wanted.name, described))
     return findings
 
@@ -312,28 +312,6 @@ def _stream_finding(name: str, described: Mapping[str, Any]) -> Finding:
         f"shows {view}, and a key change needs {STREAM_VIEW}",
         "switch it off and run dualwrite check --apply; whoever reads it now must be told",
     )
-
-
-def _useless_indexes(table: MigratedTable, side: Side) -> list[Finding]:
-    """Local indexes whose range key is part of the hash key: one value in each partition."""
-    if side is not Side.NEW:
-        return []
-    templates = dict(table.derivation.templates)
-    template = templates.get(table.new.keys.hash.name)
-    if template is None:
-        return []
-    return [
-        Finding(
-            table.new.name,
-            index.name,
-            Standing.NOTE,
-            f"{index.keys.range.name} is one value in each partition: "
-            "the index finds nothing that the hash key does not",
-            "take it out of the spec unless the application names it",
-        )
-        for index in table.new.indexes
-        if index.local and index.keys.range and index.keys.range.name in template.fields
-    ]
 
 
 def _indexes(described: Mapping[str, Any]) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:

@@ -1,0 +1,81 @@
+"""Settings are checked once, before anything is opened."""
+
+from pathlib import Path
+
+import pytest
+
+from dualwrite.settings import LOOPBACK, SettingsError, parse
+
+SPEC = Path("migration.toml")
+URL = "http://127.0.0.1:8000"
+
+
+def test_what_was_given_stands() -> None:
+    """Options win over the environment, and a trailing slash makes no other endpoint."""
+    settings = parse(
+        SPEC,
+        URL + "/",
+        region="eu-west-1",
+        port=1,
+        metrics_port=2,
+        environment={"DUALWRITE_ENDPOINT": "http://other", "AWS_REGION": "us-west-2"},
+    )
+    assert (settings.endpoint_url, settings.region) == (URL, "eu-west-1")
+    assert (settings.host, settings.port, settings.metrics_port) == (LOOPBACK, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"}, "a"),
+        ({"AWS_DEFAULT_REGION": "b"}, "b"),
+        ({}, "us-east-1"),
+    ],
+)
+def test_the_environment_fills_in(environment: dict[str, str], region: str) -> None:
+    """Endpoint and Region come from the environment where the command line is silent."""
+    settings = parse(SPEC, None, environment=environment | {"DUALWRITE_ENDPOINT": URL})
+    assert (settings.endpoint_url, settings.region) == (URL, region)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.org", "localhost"])
+def test_a_proxy_listens_on_loopback_only(host: str) -> None:
+    """Another --host is refused, and the refusal says why."""
+    with pytest.raises(SettingsError, match="does not verify its callers"):
+        parse(SPEC, URL, host=host)
+
+
+@pytest.mark.parametrize("url", [None, "", "127.0.0.1:8000", "ftp://host", "http://"])
+def test_an_endpoint_is_a_url(url: str | None) -> None:
+    """What is no http(s) URL is refused with an example of one."""
+    with pytest.raises(SettingsError, match="for example --endpoint http"):
+        parse(SPEC, url, environment={})
+
+
+@pytest.mark.parametrize(
+    ("port", "metrics_port", "option"), [(-1, 0, "--port"), (0, 65_536, "--metrics-port")]
+)
+def test_a_port_is_a_port(port: int, metrics_port: int, option: str) -> None:
+    """The refusal names the option."""
+    with pytest.raises(SettingsError, match=f"^{option} "):
+        parse(SPEC, URL, port=port, metrics_port=metrics_port)
+
+
+def test_a_lease_has_a_length() -> None:
+    """A lease of no time would let nobody work."""
+    with pytest.raises(SettingsError, match="--lease-seconds"):
+        parse(SPEC, URL, lease_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        (URL, True),
+        ("http://localhost:1", True),
+        ("http://[::1]:1", True),
+        ("https://dynamodb.us-east-1.amazonaws.com", False),
+    ],
+)
+def test_a_local_engine_is_known_by_its_address(url: str, local: bool) -> None:
+    """Only an engine on this machine is spoken to with made-up credentials."""
+    assert parse(SPEC, url).engine_is_local is local
