@@ -1,0 +1,68 @@
+"""Checks ExpressionAttributeNames and ExpressionAttributeValues of a whole request."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions.syntax import CACHED_TEXTS
+from dualwrite.core.expressions.tokens import tokenise
+from dualwrite.core.items import AttributeValue
+
+_NAME = re.compile(r"#[A-Za-z0-9_]+")
+_VALUE = re.compile(r":[A-Za-z0-9_]+")
+
+
+def check_placeholders(
+    names: Mapping[str, str] | None, values: Mapping[str, AttributeValue] | None
+) -> None:
+    """The form of both maps, which DynamoDB checks before it parses any expression."""
+    if names is not None:
+        if not names:
+            raise ValidationError("ExpressionAttributeNames must not be empty")
+        for key, name in names.items():
+            _check_key("ExpressionAttributeNames", _NAME, key)
+            if not name:
+                raise ValidationError(
+                    "ExpressionAttributeNames contains invalid value: "
+                    f"Empty attribute name for key {key}"
+                )
+    if values is not None:
+        if not values:
+            raise ValidationError("ExpressionAttributeValues must not be empty")
+        for key in values:
+            _check_key("ExpressionAttributeValues", _VALUE, key)
+
+
+def check_unused(
+    expressions: Iterable[str | None],
+    names: Mapping[str, str] | None,
+    values: Mapping[str, AttributeValue] | None,
+) -> None:
+    """Every placeholder of the request stands in one of its expressions' texts (None: absent).
+
+    Call it once all of them are parsed. Raises ValidationError in DynamoDB's words.
+    """
+    if not names and not values:
+        return
+    used = frozenset[str]().union(*(_placeholders(text) for text in expressions if text))
+    for parameter, given in (
+        ("ExpressionAttributeNames", names),
+        ("ExpressionAttributeValues", values),
+    ):
+        unused = [key for key in given or () if key not in used]
+        if unused:
+            raise ValidationError(
+                f"Value provided in {parameter} unused in expressions: "
+                "keys: {" + ", ".join(unused) + "}"
+            )
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _placeholders(text: str) -> frozenset[str]:
+    return frozenset(token.text for token in tokenise(text, "") if token.kind in {"name", "value"})
+
+
+def _check_key(parameter: str, form: re.Pattern[str], key: str) -> None:
+    if not form.fullmatch(key):
+        raise ValidationError(f'{parameter} contains invalid key: Syntax error; key: "{key}"')
