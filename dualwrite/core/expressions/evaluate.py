@@ -96,8 +96,7 @@ def _function(test: Function, item: Mapping[str, AttributeValue]) -> bool:
         return False
     match test.name:
         case "attribute_type":
-        head, whole = base64.b64decode(prefix["B"]), base64.b64decode(value["B"])
-        return whole.startswith(head)
+            return bool(kind_of(first)[0] == second["S"])
         case "begins_with":
             return _begins_with(first, second)
         case "contains":
