@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -61,6 +62,8 @@ class _Claim:
     version: int
     result: SweepResult
     passes: Passes | None = None
+    unheard: Mapping[str, Any] | None = None
+    """A value that was written last and may stand, as nobody heard the answer."""
 
 
 class Sweeper:
@@ -186,20 +189,23 @@ class Sweeper:
         found = claim.result
         if claim.passes is not None:
             found = _with(found, claim.passes.tally)
-        try:
-            record = await self._records.write(
-                SWEPT, table.name, dump(found), expected=claim.version
-            )
-        except EngineError:
-            return  # the next renewal says it; whoever takes over meanwhile is seen there
-        claim.version = record.version
+        with suppress(EngineError):  # the next renewal says it; who took over is seen there
+            await self._write(table, claim, found)
+
+    async def _write(self, table: MigratedTable, claim: _Claim, found: SweepResult) -> None:
+        """Write the result as the claim's owner. Raises StateConflict once it has another."""
+        if claim.unheard is not None:
+            held = await self._records.read(SWEPT, table.name)
+            if held is not None and held.value == claim.unheard:
+                claim.version = held.version
+        claim.unheard = dump(found)
+        record = await self._records.write(SWEPT, table.name, claim.unheard, expected=claim.version)
+        claim.version, claim.unheard = record.version, None
 
     async def _finish(self, table: MigratedTable, claim: _Claim) -> None:
         for tries in range(1, FINAL_WRITES_MAX + 1):
             try:
-                await self._records.write(
-                    SWEPT, table.name, dump(claim.result), expected=claim.version
-                )
+                await self._write(table, claim, claim.result)
                 break
             except EngineError:
                 if tries == FINAL_WRITES_MAX:
