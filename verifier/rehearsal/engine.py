@@ -1,0 +1,73 @@
+"""The engine of a rehearsal: an embedded MiniStack of its own, or one that runs already."""
+
+import asyncio
+import socket
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifier.rehearsal.processes import ChildFailed, Processes
+
+EMBEDDED = "ministack"
+START_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where the tables are."""
+
+    url: str
+    name: str
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def start(processes: Processes, wanted: str) -> Engine:
+    """Start the embedded engine, or take the one at a URL. Raises ChildFailed."""
+    if wanted != EMBEDDED:
+        await _answers(wanted.rstrip("/"), None)
+        return Engine(wanted.rstrip("/"), "external")
+    port = free_port()
+    program = Path(sys.executable).with_name("ministack")
+    if not program.exists():
+        raise ChildFailed(f"the embedded engine is not installed beside {sys.executable}")
+    environment = {
+        "SERVICES": "dynamodb,dynamodbstreams",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+    }
+    child = await processes.start_mute("engine", [str(program)], environment)
+    url = f"http://127.0.0.1:{port}"
+    deadline = asyncio.get_running_loop().time() + START_SECONDS_MAX
+    while not await asyncio.to_thread(_healthy, f"{url}/_ministack/health"):
+        if not child.alive:
+            raise ChildFailed("the embedded engine ended before it answered; see logs/engine.log")
+        if asyncio.get_running_loop().time() > deadline:
+            raise ChildFailed(f"the embedded engine did not answer in {START_SECONDS_MAX:g} s")
+        await asyncio.sleep(POLL_SECONDS)
+    return Engine(url, "MiniStack")
+
+
+async def _answers(url: str, path: str | None) -> None:
+    if not await asyncio.to_thread(_healthy, f"{url}{path or '/'}"):
+        raise ChildFailed(f"no engine answers at {url}")
+
+
+def _healthy(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True  # it speaks HTTP: DynamoDB Local answers a bare GET with 400
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""How long no client anywhere got a write acknowledged: around a flip, and ordinarily.
+
+A gap is the time between two acknowledgements that follow each other, over all workers (the items
+of one batch or transaction are one acknowledgement). It
+belongs to a window if it touches it. *Ordinary* gaps are those under the full workload that touch
+neither a flip's window nor a moment in which something was killed, paused or restarted: leaving
+those out makes the figure that a flip is held against smaller, never larger.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dualwrite.core.phases import Side
+
+FLIP_FACTOR_MAX = 3.0
+"""The goal: no gap at a flip is above this many times the ordinary 99.9 percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From ``start`` to ``end``, both monotonic seconds."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One change of the leader: from 1 s before the command to 1 s after the last
+    acknowledgement."""
+
+    direction: Side
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class FlipGap:
+    """What a report says of one flip."""
+
+    direction: str
+    gap_ms: float
+    ordinary_p999_ms: float
+    started: float
+    seconds: float
+    writes: int
+    """Acknowledged within the window."""
+
+    @property
+    def within_goal(self) -> bool:
+        return self.gap_ms <= FLIP_FACTOR_MAX * self.ordinary_p999_ms
+
+
+def flip_gaps(
+    acked: Sequence[float], flips: Sequence[Flip], unusual: Sequence[Window]
+) -> tuple[FlipGap, ...]:
+    """Measure each flip. ``acked`` are the ends of all acknowledged writes, in any order."""
+    times = sorted(set(acked))
+    excluded = [flip.window for flip in flips] + list(unusual)
+    ordinary = [
+        later - earlier
+        for earlier, later in pairwise(times)
+        if not any(_touches(earlier, later, window) for window in excluded)
+    ]
+    p999_ms = percentile(ordinary, 0.999) * 1000
+    return tuple(_measure(times, flip, p999_ms) for flip in flips)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Nearest rank; 0.0 of nothing."""
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _measure(times: Sequence[float], flip: Flip, p999_ms: float) -> FlipGap:
+    window = flip.window
+    inside = [time for time in times if window.start <= time <= window.end]
+    before = [time for time in times if time < window.start][-1:]
+    after = [time for time in times if time > window.end][:1]
+    bounded = (before or [window.start]) + inside + (after or [window.end])
+    longest = max(later - earlier for earlier, later in pairwise(bounded))
+    return FlipGap(
+        direction=flip.direction.value,
+        gap_ms=longest * 1000,
+        ordinary_p999_ms=p999_ms,
+        started=window.start,
+        seconds=window.end - window.start,
+        writes=len(inside),
+    )
+
+
+def _touches(earlier: float, later: float, window: Window) -> bool:
+    return earlier <= window.end and later >= window.start

@@ -1,0 +1,188 @@
+"""Reads both physical tables at the engine itself, and says whether new = T(old)."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from dualwrite.core.compare import Verdict, compare
+from dualwrite.core.items import HIDDEN, Item, key_token
+from dualwrite.core.phases import Kind, Side
+from dualwrite.core.ports import Dynamo
+from dualwrite.core.spec import LookupHow, MigratedTable, Migration
+from dualwrite.core.transform import (
+    Derived,
+    Missing,
+    Problem,
+    Question,
+    derive,
+    translate_key,
+)
+from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
+
+PAGES_MAX = 10_000
+QUESTIONS_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Both sides, by logical table and key token in old words. In place: the same rows twice."""
+
+    old: Rows
+    new: Rows
+    strays: int = 0
+    """Rows of new whose key no old key maps to."""
+
+    def rows(self, side: Side) -> Rows:
+        return self.old if side is Side.OLD else self.new
+
+
+@dataclass(slots=True)
+class Differences:
+    """Where new is not T(old)."""
+
+    compared: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    problems: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(table, token) of each row without a whole counterpart -> the reason."""
+    examples: list[Example] = field(default_factory=list)
+
+    @property
+    def different(self) -> int:
+        return sum(self.verdicts.values())
+
+
+async def dump(dynamo: Dynamo, migration: Migration, sides: tuple[Side, ...]) -> Dump:
+    """Scan the wanted sides, consistently; the others are left empty."""
+    read: dict[Side, dict[str, dict[str, Item]]] = {Side.OLD: {}, Side.NEW: {}}
+    strays = 0
+    for table in migration.tables:
+        for side in sides if table.kind is Kind.REKEY else (Side.OLD,):
+            rows: dict[str, Item] = {}
+            for item in await scan(dynamo, table.side(side).name):
+                key = {name: item[name] for name in table.side(side).keys.names}
+                mapped = translate_key(table, key, side, Side.OLD)
+                if isinstance(mapped, Problem):
+                    strays += 1
+                    continue
+                rows[key_token(mapped, table.old.keys)] = item
+            read[side][table.name] = rows
+        if table.kind is Kind.IN_PLACE:
+            read[Side.NEW][table.name] = read[Side.OLD][table.name]
+    return Dump(read[Side.OLD], read[Side.NEW], strays)
+
+
+async def scan(dynamo: Dynamo, name: str) -> list[Item]:
+    """All items of one physical table."""
+    items: list[Item] = []
+    request: dict[str, object] = {"TableName": name, "ConsistentRead": True}
+    for _ in range(PAGES_MAX):
+        page = await dynamo.call("Scan", request)
+        items += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return items
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    raise AssertionError(f"{name} has more than {PAGES_MAX} pages")
+
+
+def plain(migration: Migration, rows: Rows) -> dict[str, dict[str, Item]]:
+    """Rows without what the service itself adds to their side."""
+    result: dict[str, dict[str, Item]] = {}
+    for name, items in rows.items():
+        table = migration.by_name[name]
+        added = HIDDEN
+        if table.kind is Kind.IN_PLACE:
+            added = HIDDEN | set(table.derivation.names)
+        result[name] = {
+            token: {key: value for key, value in item.items() if key not in added}
+            for token, item in items.items()
+        }
+    return result
+
+
+def differences(migration: Migration, dump: Dump, leader: Side) -> Differences:
+    """Compare all rows, with the comparison that the service itself uses."""
+    found = Differences()
+    parents = _Parents(migration, dump.old)
+    found.verdicts[Verdict.EXTRA.value] += dump.strays
+    for table in migration.tables:
+        name = table.name
+        tokens = dump.old[name].keys() | dump.new[name].keys()
+        for token in sorted(tokens):
+            found.compared += 1
+            if table.kind is Kind.IN_PLACE:
+                verdict, problem = _derived_in_place(table, dump.old[name][token], parents)
+            else:
+                verdict, problem = _compared(table, leader, dump, token, parents)
+            if problem is not None:
+                found.problems[name, token] = problem.reason.value
+            if verdict is Verdict.MATCH:
+                continue
+            found.verdicts[verdict.value] += 1
+            if len(found.examples) < EXAMPLES_MAX:
+                found.examples.append(Example(verdict.value, name, token, "both", "new != T(old)"))
+    return found
+
+
+def _compared(
+    table: MigratedTable, leader: Side, dump: Dump, token: str, parents: "_Parents"
+) -> tuple[Verdict, Problem | None]:
+    leads = dump.rows(leader)[table.name].get(token)
+    follows = dump.rows(leader.other)[table.name].get(token)
+    answers: dict[Question, str | Missing] = {}
+    for _ in range(QUESTIONS_MAX):
+        outcome = compare(table, leader, leads, follows, answers)
+        if not isinstance(outcome, Question):
+            return outcome.verdict, outcome.problem
+        answers[outcome] = parents.answer(outcome)
+    raise AssertionError("a row asked for more parents than its spec declares")
+
+
+def _derived_in_place(
+    table: MigratedTable, item: Item, parents: "_Parents"
+) -> tuple[Verdict, Problem | None]:
+    source = {
+        name: value
+        for name, value in item.items()
+        if name == table.derivation.source or name not in table.derivation.names
+    }
+    answers: dict[Question, str | Missing] = {}
+    for _ in range(QUESTIONS_MAX):
+        outcome = derive(table, source, answers)
+        match outcome:
+            case Question():
+                answers[outcome] = parents.answer(outcome)
+            case Problem():
+                return Verdict.MATCH, outcome
+            case Derived(values):
+                right = all(item.get(name) == value for name, value in values.items())
+                return (Verdict.MATCH if right else Verdict.DIFFERENT), None
+    raise AssertionError("a row asked for more parents than its spec declares")
+
+
+class _Parents:
+    """Answers look-ups from the dumped rows of the old side."""
+
+    def __init__(self, migration: Migration, old: Rows) -> None:
+        self._migration = migration
+        self._old = old
+        self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[str]]] = {}
+
+    def answer(self, question: Question) -> str | Missing:
+        names = tuple(name for name, _ in question.match)
+        index = self._index(question.table, names)
+        held = index.get(tuple(value for _, value in question.match), [])
+        if question.how is LookupHow.HASH:
+            held = held[:1]
+        distinct = {text for text in held if text}
+        if len(distinct) > 1:
+            return Missing.AMBIGUOUS
+        return next(iter(distinct), Missing.ABSENT)
+
+    def _index(self, name: str, names: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+        if (name, names) not in self._indexes:
+            source = self._migration.by_name[name].derivation.source or ""
+            index: dict[tuple[str, ...], list[str]] = defaultdict(list)
+            for _, item in sorted(self._old[name].items()):
+                values = tuple(item.get(wanted, {}).get("S", "") for wanted in names)
+                index[values].append(item.get(source, {}).get("S", ""))
+            self._indexes[name, names] = index
+        return self._indexes[name, names]
