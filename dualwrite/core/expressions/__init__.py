@@ -46,7 +46,13 @@ from dualwrite.core.expressions.conditions import (
     parse_condition,
 )
 from dualwrite.core.expressions.evaluate import holds
-from dualwrite.core.expressions.keys import KeyCondition, RangeCondition, key_condition
+from dualwrite.core.expressions.keys import (
+    KeyCondition,
+    RangeCondition,
+    check_filter,
+    check_key_paths,
+    key_condition,
+)
 from dualwrite.core.expressions.placeholders import check_placeholders, check_unused
 from dualwrite.core.expressions.projection import project
 from dualwrite.core.expressions.render import Placeholders, render
@@ -57,6 +63,7 @@ from dualwrite.core.expressions.updates import (
     parse_projection,
     parse_update,
 )
+from dualwrite.core.expressions.wellformed import check_item, check_value
 
 __all__ = [
     "CONDITION",
@@ -92,8 +99,12 @@ __all__ = [
     "all_of",
     "any_of",
     "apply",
+    "check_filter",
+    "check_item",
+    "check_key_paths",
     "check_placeholders",
     "check_unused",
+    "check_value",
     "conjoin",
     "creates",
     "equals",

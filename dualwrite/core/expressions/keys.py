@@ -10,6 +10,7 @@ from dualwrite.core.expressions.ast import (
     Between,
     Comparison,
     Condition,
+    Expression,
     Function,
     In,
     Literal,
@@ -18,6 +19,7 @@ from dualwrite.core.expressions.ast import (
     Or,
     Size,
 )
+from dualwrite.core.expressions.translate import names_used, paths_used
 from dualwrite.core.items import AttributeValue, KeyAttribute, KeySchema
 
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -64,6 +66,27 @@ def key_condition(condition: Condition, schema: KeySchema) -> KeyCondition:
     return KeyCondition(hashed.values[0], ranged)
 
 
+def check_filter(condition: Condition, schema: KeySchema) -> None:
+    """A Query's filter may not use the keys of the table or index it reads (a Scan's may)."""
+    used = names_used(condition)
+    for name in schema.names:
+        if name in used:
+            raise ValidationError(
+                "Filter Expression can only contain non-primary key attributes: "
+                f"Primary key attribute: {name}"
+            )
+
+
+def check_key_paths(expression: Expression, schema: KeySchema) -> None:
+    """Key attributes are scalars, so no path may lead into one."""
+    for path in paths_used(expression):
+        if len(path) > 1 and path[0] in schema.names:
+            raise ValidationError(
+                "Key attributes must be scalars; list random access '[]' and map lookup '.' "
+                f"are not allowed: Key: {path[0]}"
+            )
+
+
 def _parts(condition: Condition) -> Iterator[Condition]:
     match condition:
         case And(parts):
@@ -94,29 +117,31 @@ def _single(part: Condition) -> tuple[str, RangeCondition]:
             pass
         case _:
             raise AssertionError("_parts lets no other through")
-    if any(isinstance(operand, Size) for operand in operands):
-        raise ValidationError("KeyConditionExpressions cannot contain nested operations")
-    attributes = [operand for operand in operands if isinstance(operand, Attribute)]
-    values = tuple(operand.value for operand in operands if isinstance(operand, Literal))
-    if not attributes:
+    if operator not in _TURNED and not isinstance(operands[0], Attribute):
+        raise ValidationError(
+            f"Invalid condition in KeyConditionExpression: {operator} operator must have "
+            "the key attribute as its first operand"
+        )
+    attribute: Attribute | None = None
+    for operand in operands:
+        if isinstance(operand, Size):
+            raise ValidationError("KeyConditionExpressions cannot contain nested operations")
+        if isinstance(operand, Attribute):
+            if attribute is not None:
+                raise ValidationError(
+                    "Invalid condition in KeyConditionExpression: "
+                    "Multiple attribute names used in one condition"
+                )
+            attribute = operand
+    if attribute is None:
         raise ValidationError(
             "Invalid condition in KeyConditionExpression: No key attribute specified"
         )
-    if len(attributes) > 1:
-        raise ValidationError(
-            "Invalid condition in KeyConditionExpression: "
-            "Multiple attribute names used in one condition"
-        )
-    if not isinstance(operands[0], Attribute):
-        if operator not in _TURNED:
-            raise ValidationError(
-                f"Invalid condition in KeyConditionExpression: {operator} operator must have "
-                "the key attribute as its first operand"
-            )
+    if operands[0] is not attribute:
         operator = _TURNED[operator]
-    [attribute] = attributes
     if len(attribute.path) > 1:
         raise ValidationError("KeyConditionExpressions cannot have conditions on nested attributes")
+    values = tuple(operand.value for operand in operands if isinstance(operand, Literal))
     return str(attribute.path[0]), RangeCondition(operator, values)
 
 

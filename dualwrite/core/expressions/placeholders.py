@@ -7,6 +7,7 @@ from functools import lru_cache
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions.syntax import CACHED_TEXTS
 from dualwrite.core.expressions.tokens import tokenise
+from dualwrite.core.expressions.wellformed import check_value
 from dualwrite.core.items import AttributeValue
 
 _NAME = re.compile(r"#[A-Za-z0-9_]+")
@@ -16,7 +17,10 @@ _VALUE = re.compile(r":[A-Za-z0-9_]+")
 def check_placeholders(
     names: Mapping[str, str] | None, values: Mapping[str, AttributeValue] | None
 ) -> None:
-    """The form of both maps, which DynamoDB checks before it parses any expression."""
+    """The form of both maps and of the values, which DynamoDB checks before any expression.
+
+    Raises ClientError in DynamoDB's words. The parsers rely on it: what they get is well-formed.
+    """
     if names is not None:
         if not names:
             raise ValidationError("ExpressionAttributeNames must not be empty")
@@ -30,8 +34,15 @@ def check_placeholders(
     if values is not None:
         if not values:
             raise ValidationError("ExpressionAttributeValues must not be empty")
-        for key in values:
+        for key, value in values.items():
             _check_key("ExpressionAttributeValues", _VALUE, key)
+            try:
+                check_value(value)
+            except ValidationError as error:
+                raise ValidationError(
+                    f"ExpressionAttributeValues contains invalid value: {error.message} "
+                    f"for key {key}"
+                ) from None
 
 
 def check_unused(

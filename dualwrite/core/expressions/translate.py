@@ -55,7 +55,7 @@ def rename(
 
 def names_used(expression: Condition | Update | Projection) -> frozenset[str]:
     """The top-level names of every path in the expression, read or written."""
-    return frozenset(str(path[0]) for path in _paths(expression))
+    return frozenset(str(path[0]) for path in paths_used(expression))
 
 
 def names_written(update: Update) -> frozenset[str]:
@@ -140,7 +140,8 @@ def _mapped(value: V, change: Callable[[Path], Path]) -> V:
     return value
 
 
-def _paths(expression: Condition | Update | Projection) -> Iterator[Path]:
+def paths_used(expression: Condition | Update | Projection) -> Iterator[Path]:
+    """Every path in the expression, read or written."""
     match expression:
         case Update():
             yield from expression.paths
@@ -150,9 +151,9 @@ def _paths(expression: Condition | Update | Projection) -> Iterator[Path]:
             yield from paths
         case And(parts) | Or(parts):
             for part in parts:
-                yield from _paths(part)
+                yield from paths_used(part)
         case Not(inner):
-            yield from _paths(inner)
+            yield from paths_used(inner)
         case Comparison(_, left, right):
             yield from _operand_paths((left, right))
         case Between(operand, low, high):

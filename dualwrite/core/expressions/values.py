@@ -98,7 +98,8 @@ def number(result: Decimal) -> str:
     result = _EXACT.normalize(result)
     if result.is_zero():
         return "0"
-    if result.adjusted() > EXPONENT_MAX:
+    if result.adjusted() > EXPONENT_MAX or len(result.as_tuple().digits) > DIGITS_MAX:
+        # AWS says overflow for too many digits as well (ScyllaDB Alternator's tests saw it).
         raise ValidationError(
             "Number overflow. Attempting to store a number with magnitude larger than "
             "supported range"
@@ -108,8 +109,6 @@ def number(result: Decimal) -> str:
             "Number underflow. Attempting to store a number with magnitude smaller than "
             "supported range"
         )
-    if len(result.as_tuple().digits) > DIGITS_MAX:
-        raise ValidationError("DynamoDB only supports precision up to 38 digits")
     return format(result, "f")
 
 
