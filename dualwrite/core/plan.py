@@ -1,0 +1,322 @@
+"""Request and state in, what to send to whom out.
+
+An *action* is the part that a single call and a member of TransactWriteItems share: table, key or
+item, expressions. ``leader_action`` puts the guard beside the client's own condition, so that one
+conditional write decides both; ``follower_action`` writes the full post-image, never the client's
+expression, under the guard alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions import (
+    Placeholders,
+    Update,
+    names_written,
+    parse_condition,
+    parse_update,
+    rename,
+    render,
+)
+from dualwrite.core.items import OTHER, STAMP, Item, Key
+from dualwrite.core.phases import Side
+from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.transform import Problem, Row, translate_key
+
+Action = dict[str, Any]
+"""Members of one write that a single call and a transaction share."""
+
+STAMP_VALUE = ":dw_stamp"
+SEEN_VALUE = ":dw_seen"
+OTHER_VALUE = ":dw_other"
+OLDER = f"(attribute_not_exists({STAMP}) OR {STAMP} < {STAMP_VALUE})"
+"""The guard: nothing newer than this write stands there."""
+
+_SET = re.compile(r"(?<![#:.\w])SET(?=\s)", re.IGNORECASE)
+_MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=\s)", re.IGNORECASE)
+_OR = re.compile(r"\bOR\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a consistent read of the leader showed: the base an evaluated write stands on."""
+
+    exists: bool
+    stamp: str | None
+
+
+@dataclass(slots=True)
+class Expressions:
+    """The expressions of one action while it is put together; owns its names and values."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    values: Item = field(default_factory=dict)
+    condition: str | None = None
+    update: str | None = None
+    pool: Placeholders = field(default_factory=Placeholders)
+    """Placeholders of what is written anew in the other dialect's words."""
+
+    def require(self, clause: str) -> None:
+        self.condition = clause if self.condition is None else f"{self.condition} AND {clause}"
+
+    def set(self, clause: str) -> None:
+        if not self.update:
+            self.update = f"SET {clause}"
+            return
+        found = _SET.search(self.update)
+        if found is None:
+            self.update = f"SET {clause} {self.update}"
+        else:
+            self.update = f"{self.update[: found.end()]} {clause},{self.update[found.end() :]}"
+
+    def into(self, action: Action) -> Action:
+        if self.condition is not None:
+            action["ConditionExpression"] = self.condition
+        if self.update is not None:
+            action["UpdateExpression"] = self.update
+        if names := {**self.names, **self.pool.names}:
+            action["ExpressionAttributeNames"] = names
+        if values := {**self.values, **self.pool.values}:
+            action["ExpressionAttributeValues"] = values
+        return action
+
+
+# -- keys and names ---------------------------------------------------------------------------
+
+
+def side_key(wish: Wish, side: Side) -> Key:
+    """The wish's key in the words of ``side``; raises ValidationError where it has none."""
+    return key_on(wish.table, wish.key, wish.dialect, side)
+
+
+def key_on(table: MigratedTable, key: Key, dialect: Side, side: Side) -> Key:
+    """Translate a client's key; raises ValidationError that names the reason."""
+    translated = translate_key(table, key, dialect, side)
+    if isinstance(translated, Problem):
+        raise refused_problem(table, translated)
+    return translated
+
+
+def refused_problem(table: MigratedTable, problem: Problem) -> ValidationError:
+    return ValidationError(
+        f"dualwrite cannot place this item in the other design of table {table.name} "
+        f"({problem.reason}): {problem.detail}; nothing was written"
+    )
+
+
+def renames(table: MigratedTable) -> Mapping[str, tuple[str | int, ...]]:
+    """Where the foreign dialect's swapped names are kept on a side."""
+    return {name: (OTHER, name) for name in table.swapped}
+
+
+def written_names(wish: Wish) -> frozenset[str]:
+    """Top-level attributes an update writes."""
+    text = wish.body.get("UpdateExpression")
+    return names_written(parsed_update(wish)) if text else frozenset()
+
+
+def parsed_update(wish: Wish) -> Update:
+    """The client's update, parsed; an empty one touches nothing. Raises ValidationError."""
+    text = wish.body.get("UpdateExpression")
+    return parse_update(text, wish.names, wish.values) if text is not None else Update(())
+
+
+def needs_evaluation(wish: Wish) -> bool:
+    """Whether an update writes what the other dialect derives from or sees differently: then the
+    post-image must be known before the write, since the hidden map changes with it. So must it
+    for an update that only removes: it makes no item, which our stamp would."""
+    table = wish.table
+    sensitive = table.swapped | ({table.derivation.source} - {None})
+    text = wish.body.get("UpdateExpression")
+    if not text:
+        return False
+    if not _MAKES.search(text):
+        return True
+    mentioned = {*wish.names.values(), *re.findall(r"\w+", text)}
+    return bool(sensitive & mentioned) and bool(sensitive & written_names(wish))
+
+
+# -- the leader ------------------------------------------------------------------------------
+
+
+def client_condition(wish: Wish, side: Side, into: Expressions) -> None:
+    """Add the client's own condition in the words of ``side``, safe to be ANDed with."""
+    text = wish.condition
+    if text is None:
+        return
+    if wish.dialect is side:
+        into.names.update(wish.names)
+        into.values.update(wish.values)
+        into.require(_conjunct(text))
+        return
+    condition = parse_condition(text, wish.names, wish.values)
+    translated = rename(condition, renames(wish.table), exists=_key_names(wish, side))
+    into.require(_conjunct(render(translated, into.pool)))
+
+
+def _conjunct(text: str) -> str:
+    """``text`` in parentheses where an OR in it would otherwise escape what is ANDed to it.
+
+    Parentheses around parentheses would be refused by DynamoDB as redundant.
+    """
+    if not _OR.search(text):
+        return text
+    depth, enclosed = 0, text.lstrip().startswith("(")
+    for position, character in enumerate(text.rstrip()):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            break
+        if depth == 0 and character == ")" and position + 1 < len(text.rstrip()):
+            enclosed = False
+    if depth != 0:
+        raise ValidationError("Invalid ConditionExpression: Syntax error; unbalanced parentheses")
+    return text if enclosed else f"({text})"
+
+
+def _key_names(wish: Wish, side: Side) -> dict[str, str]:
+    """An item has all of its key or does not exist: any key attribute stands for the other's."""
+    theirs, ours = wish.table.side(wish.dialect).keys, wish.table.side(side).keys
+    return {name: ours.hash.name for name in theirs.names if name in wish.table.swapped}
+
+
+def leader_action(wish: Wish, side: Side, stamp: str, row: Row | None) -> Action:
+    """The client's own operation on the leader, stamped, beside the guard.
+
+    ``row`` is the row of a Put. Raises ValidationError.
+    """
+    expressions = Expressions()
+    if wish.verb is Verb.UPDATE:
+        _client_update(wish, side, expressions)
+    client_condition(wish, side, expressions)
+    if wish.verb is Verb.CHECK:
+        return expressions.into(_target(wish, side, row, stamp))
+    expressions.require(OLDER)
+    expressions.values[STAMP_VALUE] = {"S": stamp}
+    if wish.verb is Verb.UPDATE:
+        expressions.set(f"{STAMP} = {STAMP_VALUE}")
+    return expressions.into(_target(wish, side, row, stamp))
+
+
+def based_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | None) -> Action:
+    """The write on the leader that holds only if its base is still the one that was read.
+
+    ``image`` given: the evaluated image is put (or, None, the item deleted) in place of the
+    client's expression, for updates whose hidden map changes. Raises ValidationError.
+    """
+    expressions = Expressions()
+    if wish.verb is Verb.UPDATE and image is None:
+        _client_update(wish, side, expressions)
+        expressions.set(f"{STAMP} = {STAMP_VALUE}")
+        expressions.values[STAMP_VALUE] = {"S": stamp}
+    client_condition(wish, side, expressions)
+    _require_base(expressions, wish.table.side(side).keys.hash.name, seen)
+    return expressions.into(_target(wish, side, image, stamp))
+
+
+def absence_check(wish: Wish, side: Side) -> Action:
+    """In place of an update that makes no item where none is: the client's condition, and that
+    there still is none."""
+    expressions = Expressions()
+    client_condition(wish, side, expressions)
+    _require_base(expressions, wish.table.side(side).keys.hash.name, Seen(False, None))
+    return expressions.into(_target(wish, side, None, ""))
+
+
+def _require_base(expressions: Expressions, hash_name: str, seen: Seen) -> None:
+    if not seen.exists:
+        expressions.names["#dw_key"] = hash_name
+        expressions.require("attribute_not_exists(#dw_key)")
+    elif seen.stamp is None:
+        expressions.names["#dw_key"] = hash_name
+        expressions.require(f"attribute_exists(#dw_key) AND attribute_not_exists({STAMP})")
+    else:
+        expressions.values[SEEN_VALUE] = {"S": seen.stamp}
+        expressions.require(f"{STAMP} = {SEEN_VALUE}")
+
+
+def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
+    text = wish.body.get("UpdateExpression")
+    if text is None:
+        return
+    if wish.dialect is side:
+        into.names.update(wish.names)
+        into.values.update(wish.values)
+        into.update = text
+        return
+    into.update = render(rename(parsed_update(wish), renames(wish.table)), into.pool)
+
+
+def with_other(action: Action, row: Row, side: Side) -> Action:
+    """Let an update also renew the hidden map of the item it writes."""
+    expressions = Expressions(
+        dict(action.get("ExpressionAttributeNames", {})),
+        dict(action.get("ExpressionAttributeValues", {})),
+        update=action["UpdateExpression"],
+    )
+    expressions.set(f"{OTHER} = {OTHER_VALUE}")
+    expressions.values[OTHER_VALUE] = {"M": row.of(side.other)}
+    return expressions.into(dict(action))
+
+
+def _target(wish: Wish, side: Side, row: Row | None, stamp: str) -> Action:
+    action: Action = {"TableName": wish.table.side(side).name}
+    if row is not None:
+        action["Item"] = row.stamped(stamp).stored(side)
+    else:
+        action["Key"] = side_key(wish, side)
+    action["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return action
+
+
+# -- the follower ----------------------------------------------------------------------------
+
+
+def follower_put(table: MigratedTable, side: Side, row: Row) -> Action:
+    """The full post-image, unless the follower holds something newer already."""
+    assert row.stamp is not None, "only stamped rows are mirrored"
+    return {
+        "TableName": table.side(side).name,
+        "Item": row.stored(side),
+        "ConditionExpression": OLDER,
+        "ExpressionAttributeValues": {STAMP_VALUE: {"S": row.stamp}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def follower_delete(table: MigratedTable, side: Side, key: Key, stamp: str) -> Action:
+    """The mapped key goes, unless the follower holds something newer."""
+    return {
+        "TableName": table.side(side).name,
+        "Key": key,
+        "ConditionExpression": OLDER,
+        "ExpressionAttributeValues": {STAMP_VALUE: {"S": stamp}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def operation_of(action: Action) -> str:
+    """The single call that carries out an action."""
+    if "Item" in action:
+        return "PutItem"
+    return "UpdateItem" if "UpdateExpression" in action else "DeleteItem"
+
+
+def verb_of(action: Action) -> Verb:
+    """The member of TransactWriteItems that carries out an action."""
+    if "Item" in action:
+        return Verb.PUT
+    return Verb.UPDATE if "UpdateExpression" in action else Verb.DELETE
+
+
+def pass_parameters(body: Body, action: Action) -> Action:
+    """Add what a client asked about the reply and what the service wants to know itself."""
+    action["ReturnConsumedCapacity"] = body.get("ReturnConsumedCapacity") or "TOTAL"
+    if action["ReturnConsumedCapacity"] == "NONE":
+        action["ReturnConsumedCapacity"] = "TOTAL"
+    if "ReturnItemCollectionMetrics" in body:
+        action["ReturnItemCollectionMetrics"] = body["ReturnItemCollectionMetrics"]
+    return action

@@ -1,0 +1,166 @@
+"""Both sides in one transaction, sent under a token so that our own retries are applied once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.phases import Side, TableState
+from dualwrite.core.plan import (
+    Action,
+    Seen,
+    follower_delete,
+    follower_put,
+    leader_action,
+    side_key,
+    verb_of,
+)
+from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.settle import (
+    CANCELED,
+    Applied,
+    ConditionFalse,
+    Failed,
+    Moved,
+    Outcome,
+    RefusedAsOlder,
+    Unknown,
+    busy,
+    is_conflict,
+    judge_based,
+    judge_guarded,
+    reasons_of,
+)
+from dualwrite.core.transform import Row
+from dualwrite.proxy.services import (
+    TRIES_MAX,
+    Services,
+    queue_repair,
+    raise_for,
+)
+from dualwrite.proxy.views import client_item, consumed
+
+UNKNOWN_TRIES_MAX = 3
+"""Sends of one transaction under one token while no answer comes."""
+
+
+async def write(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body:
+    """A Put or Delete without return values: no read, one transaction. Raises ClientError."""
+    leader, follower = state.phase.leader, state.phase.leader.other
+    for tries in range(TRIES_MAX):
+        stamp = services.stamps.next(state.epoch)
+        lead = leader_action(wish, leader, stamp, row)
+        if wish.verb is Verb.PUT:
+            assert row is not None, "a Put has a row"
+            follow = follower_put(wish.table, follower, row.stamped(stamp))
+        else:
+            follow = follower_delete(wish.table, follower, side_key(wish, follower), stamp)
+        outcome, reply = await send(services, wish, None, stamp, lead, follow)
+        match outcome:
+            case Applied():
+                return consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+            case Moved() | RefusedAsOlder():
+                await services.pause(tries)
+                continue
+            case Unknown():
+                key = side_key(wish, leader)
+                await queue_repair(services, wish.table, leader, key, "transaction unknown")
+        shown: Item | None = None
+        if isinstance(outcome, ConditionFalse) and outcome.item and wish.wants_old_on_failure:
+            shown = await client_item(services, wish.table, outcome.item, leader, wish.dialect)
+        raise_for(outcome, shown)
+    raise busy()
+
+
+async def send(
+    services: Services, wish: Wish, seen: Seen | None, stamp: str, lead: Action, follow: Action
+) -> tuple[Outcome, Body]:
+    """Send the pair; ``seen`` is the base of a based write, None for one under the guard.
+
+    Moved asks for another try. The reply holds what the leader's half consumed, in single-table
+    units.
+    """
+    started = services.clock.monotonic_seconds()
+    request = {
+        "TransactItems": [{verb_of(action).value: action} for action in (lead, follow)],
+        "ClientRequestToken": token_of(stamp),
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    outcome, reply = await transact(services, request)
+    services.metrics.observe(
+        metric_names.LEADER_SECONDS, wish.table.name,
+        value=services.clock.monotonic_seconds() - started,
+    )  # fmt: skip
+    match outcome:
+        case Applied():
+            return outcome, _lead_capacity(services, wish, lead["TableName"], reply)
+        case Failed(Refused() as refused):
+            return _judge(services, refused, seen, stamp), {}
+    return outcome, {}
+
+
+async def transact(services: Services, request: Body) -> tuple[Outcome, Body]:
+    """Send a transaction until an answer comes; its token makes the repeats harmless."""
+    last: OutcomeUnknown | None = None
+    for tries in range(UNKNOWN_TRIES_MAX):
+        try:
+            reply = await services.engine.call("TransactWriteItems", request)
+            return Applied(reply), reply
+        except Refused as refused:
+            return Failed(refused), {}
+        except Unreachable as unreachable:
+            return (Failed(unreachable) if last is None else Unknown(last)), {}
+        except OutcomeUnknown as unknown:
+            last = unknown
+            await services.pause(tries)
+    assert last is not None, "the loop ends here only after an unknown outcome"
+    return Unknown(last), {}
+
+
+def token_of(stamp: str) -> str:
+    """A ClientRequestToken (1 to 36 characters) as unique as the stamp."""
+    return stamp.replace(".", "")[:36]
+
+
+def _judge(services: Services, refused: Refused, seen: Seen | None, stamp: str) -> Outcome:
+    if is_conflict(refused):
+        return Moved()
+    if refused.code != CANCELED:
+        return Failed(refused)
+    reasons = reasons_of(refused)
+    items = [reason.get("Item") or None for reason in reasons]
+    failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
+    for item in items:
+        standing = stamp_of(item)
+        if standing is not None:
+            services.stamps.observe(standing)
+    if failed[:1] == [True]:
+        if seen is None:
+            return judge_guarded(items[0], stamp)
+        return judge_based(items[0], seen.exists, seen.stamp)
+    if _only_follower(failed, reasons):
+        return Moved()
+    return Failed(refused)
+
+
+def _only_follower(failed: Sequence[bool], reasons: Sequence[Mapping[str, Any]]) -> bool:
+    """The follower holds a newer stamp than ours: the clock has moved, try again."""
+    return len(failed) > 1 and failed[1] and reasons[0].get("Code", "None") == "None"
+
+
+def _lead_capacity(services: Services, wish: Wish, leader_name: str, reply: Body) -> Body:
+    """Count both halves; answer with the leader's, which a transaction charges twice."""
+    shown: Body = {}
+    for capacity in reply.get("ConsumedCapacity") or ():
+        side = Side.NEW if capacity.get("TableName") == wish.table.new.name else Side.OLD
+        services.metrics.add(
+            metric_names.UNITS, wish.table.name, side.value,
+            amount=capacity.get("CapacityUnits", 0.0),
+        )  # fmt: skip
+        if capacity.get("TableName") == leader_name:
+            shown["ConsumedCapacity"] = {
+                "TableName": leader_name,
+                "CapacityUnits": capacity.get("CapacityUnits", 0.0) / 2,
+            }
+    return shown

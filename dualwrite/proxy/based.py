@@ -1,0 +1,198 @@
+"""A write that stands on a base which was read: every update in atomic mode, whatever wants
+return values there, and updates that change what the hidden map holds.
+
+The leader is read consistently, the client's expression is evaluated on it, and the write holds
+only if the base still stands there. So the client's condition is decided once, by the leader, and
+return values come exactly from the base and the image.
+"""
+
+from dataclasses import dataclass, replace
+
+from dualwrite.core.errors import Refused, ValidationError
+from dualwrite.core.expressions import apply, creates, holds, parse_condition
+from dualwrite.core.items import Item, canonical, stamp_of
+from dualwrite.core.phases import Mode, Side, TableState
+from dualwrite.core.plan import (
+    Action,
+    Seen,
+    based_action,
+    follower_delete,
+    follower_put,
+    needs_evaluation,
+    parsed_update,
+    pass_parameters,
+    side_key,
+    with_other,
+)
+from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.settle import (
+    Applied,
+    ConditionFalse,
+    Moved,
+    Outcome,
+    Unknown,
+    busy,
+    judge_based,
+    old_item,
+)
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.transform import Row, annotated
+from dualwrite.proxy import atomic
+from dualwrite.proxy.services import (
+    TRIES_MAX,
+    Services,
+    attempt,
+    call,
+    client_row,
+    count_units,
+    mirror,
+    queue_repair,
+    raise_for,
+    stored_row,
+)
+from dualwrite.proxy.views import client_item, consumed, returned
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The leader's item as it was read."""
+
+    item: Item | None
+    row: Row | None
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.item is not None, stamp_of(self.item))
+
+
+async def write(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body:
+    """Carry out one mutation on its base; ``row`` is a Put's. Raises ClientError."""
+    leader = state.phase.leader
+    for tries in range(TRIES_MAX):
+        base = await read_base(services, wish, leader)
+        if makes_nothing(wish, base):
+            return await _nothing(services, wish, state)
+        after = await evaluate(services, wish, base, row)
+        stamp = services.stamps.next(state.epoch)
+        after = after.stamped(stamp) if after is not None else None
+        action = leader_write(wish, leader, stamp, base, after)
+        if state.phase.mode is Mode.ATOMIC:
+            follow = follower_write(wish, leader.other, stamp, after)
+            outcome, reply = await atomic.send(services, wish, base.seen, stamp, action, follow)
+        else:
+            outcome, reply = await _one(services, wish, base.seen, action)
+        if isinstance(outcome, Moved):
+            await services.pause(tries)
+            continue
+        if not isinstance(outcome, Applied):
+            await _refuse(services, wish, leader, outcome)
+        if state.phase.mode is Mode.MIRROR:
+            count_units(services, wish.table, leader, reply)
+            follow = follower_write(wish, leader.other, stamp, after)
+            await mirror(services, wish.table, pass_parameters({}, follow), stamp)
+        shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+        before = None if base.row is None else base.row.seen(wish.dialect)
+        return shown | returned(wish, before, None if after is None else after.seen(wish.dialect))
+    raise busy()
+
+
+def makes_nothing(wish: Wish, base: Base) -> bool:
+    """An update that only removes makes no item where none is; our stamp must not make one."""
+    only_removes = "UpdateExpression" in wish.body and not creates(parsed_update(wish))
+    return wish.verb is Verb.UPDATE and base.item is None and only_removes
+
+
+async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:
+    """The reply to such an update: only its condition matters, on an item that is not there."""
+    if wish.condition is not None:
+        condition = parse_condition(wish.condition, wish.names, wish.values)
+        if not holds(condition, {}):
+            await _refuse(services, wish, state.phase.leader, ConditionFalse(None))
+    return {}
+
+
+async def read_base(services: Services, wish: Wish, side: Side) -> Base:
+    """The leader's item by a consistent read; raises ClientError."""
+    request = {
+        "TableName": wish.table.side(side).name,
+        "Key": side_key(wish, side),
+        "ConsistentRead": True,
+    }
+    item = (await call(services, "GetItem", request)).get("Item") or None
+    row = None if item is None else await stored_row(services, wish.table, item, side)
+    return Base(item, row)
+
+
+async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) -> Row | None:
+    """The row after the write; None for a delete. Raises the client's error."""
+    if wish.verb is Verb.DELETE:
+        return None
+    if wish.verb is Verb.PUT:
+        return row
+    view = None if base.row is None else base.row.seen(wish.dialect)
+    try:
+        after = apply(parsed_update(wish), view or {}, wish.key)
+    except ValidationError:
+        if wish.condition is not None:
+            condition = parse_condition(wish.condition, wish.names, wish.values)
+            if not holds(condition, view or {}):
+                await _refuse(services, wish, wish.dialect, ConditionFalse(None), view)
+        raise
+    return await _evolved(services, wish.table, base.row, after, wish.dialect)
+
+
+async def _evolved(
+    services: Services, table: MigratedTable, before: Row | None, after: Item, dialect: Side
+) -> Row:
+    """The row after an update. Where it left the dialect's own swapped values and the source
+    alone, the other dialect's values stay too: a legacy row keeps what no rule would give."""
+    if before is not None:
+        own = {name: after[name] for name in table.swapped if name in after}
+        source = table.derivation.source
+        untouched = canonical({"M": own}) == canonical({"M": before.of(dialect)}) and (
+            source is None
+            or source in table.swapped
+            or before.body.get(source) == after.get(source)
+        )
+        if untouched:
+            body = {name: value for name, value in after.items() if name not in table.swapped}
+            return replace(before, body=body)
+    return await client_row(services, table, after, dialect)
+
+
+def leader_write(wish: Wish, side: Side, stamp: str, base: Base, after: Row | None) -> Action:
+    """The leader's part: the client's own expression, or the image where the map changes."""
+    if wish.verb is Verb.PUT or (wish.verb is Verb.UPDATE and needs_evaluation(wish)):
+        return based_action(wish, side, stamp, base.seen, after)
+    action = based_action(wish, side, stamp, base.seen, None)
+    if after is not None and not annotated(wish.table, base.item or {}, after, side):
+        return with_other(action, after, side)
+    return action
+
+
+def follower_write(wish: Wish, side: Side, stamp: str, after: Row | None) -> Action:
+    """The follower's part: the evaluated image, or the mapped key's delete."""
+    if after is None:
+        return follower_delete(wish.table, side, side_key(wish, side), stamp)
+    return follower_put(wish.table, side, after)
+
+
+async def _one(services: Services, wish: Wish, seen: Seen, action: Action) -> tuple[Outcome, Body]:
+    result = await attempt(services, pass_parameters(wish.body, action))
+    if isinstance(result, Refused):
+        return judge_based(old_item(result), seen.exists, seen.stamp), {}
+    return result, dict(result.reply) if isinstance(result, Applied) else {}
+
+
+async def _refuse(
+    services: Services, wish: Wish, side: Side, outcome: Outcome, view: Item | None = None
+) -> None:
+    shown = None
+    if isinstance(outcome, ConditionFalse) and wish.wants_old_on_failure:
+        shown = view
+        if outcome.item is not None:
+            shown = await client_item(services, wish.table, outcome.item, side, wish.dialect)
+    if isinstance(outcome, Unknown):
+        await queue_repair(services, wish.table, side, side_key(wish, side), "write unknown")
+    raise_for(outcome, shown)
+    raise AssertionError(f"{outcome} is no refusal")

@@ -1,0 +1,264 @@
+"""BatchWriteItem and BatchGetItem that touch managed tables.
+
+A batch goes to the leaders as one batch; it has no conditions, so its items are stamped and each is
+then mirrored under the guard; reconciliation cures the rare inversion. In atomic mode each item is
+a transaction of its own. What was not written comes back as the client's own UnprocessedItems.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dualwrite.core.errors import RETRYABLE, ClientError, ValidationError
+from dualwrite.core.items import Item, key_token
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
+from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, wish
+from dualwrite.core.transform import Row
+from dualwrite.proxy import writes
+from dualwrite.proxy.services import (
+    Services,
+    call,
+    client_row,
+    count_units_of,
+    mirror,
+    queue_repair,
+)
+from dualwrite.proxy.views import capacity_as
+
+T = TypeVar("T")
+
+WRITES_MAX = 25
+"""AWS: BatchWriteItem takes at most 25 put or delete requests."""
+TOGETHER_MAX = 8
+"""Follower writes, or transactions, of one batch that are under way at once."""
+
+States = Mapping[str, TableState]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One member of a batch: as the client sent it, and what became of it."""
+
+    table_name: str
+    request: Body
+    wish: Wish
+    row: Row | None = None
+    stamp: str = ""
+
+    @property
+    def as_sent(self) -> tuple[str, Body]:
+        return self.table_name, self.request
+
+
+async def write(services: Services, body: Body, states: States) -> Body:
+    """BatchWriteItem; raises ClientError before anything is written, or when all is unknown."""
+    requests = body.get("RequestItems")
+    if not isinstance(requests, dict) or not all(isinstance(r, list) for r in requests.values()):
+        raise ValidationError("The batch write request list for a table cannot be null or empty")
+    entries, others = _entries(services, requests)
+    if sum(len(members) for members in requests.values()) > WRITES_MAX:
+        raise ValidationError(
+            "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: "
+            "Map value must satisfy constraint: [Member must have length less than or equal to "
+            "25, Member must have length greater than or equal to 1]"
+        )
+    for entry in entries:
+        if entry.wish.verb is Verb.PUT and entry.wish.table.kind is Kind.REKEY:
+            wanted = entry.wish
+            entry.row = await client_row(services, wanted.table, wanted.item, wanted.dialect)
+        elif entry.wish.table.kind is Kind.REKEY:
+            side_key(entry.wish, entry.wish.dialect.other)
+    alone = [entry for entry in entries if _mode(states, entry.wish) is Mode.ATOMIC]
+    _refuse_twice(alone)
+    together = [entry for entry in entries if _mode(states, entry.wish) is not Mode.ATOMIC]
+    reply: Body = {"UnprocessedItems": {}}
+    if together or others:
+        reply = await _as_batch(services, body, states, together, others)
+    unprocessed = await _one_by_one(services, alone, states)
+    for name, request in unprocessed:
+        reply.setdefault("UnprocessedItems", {}).setdefault(name, []).append(request)
+    return reply
+
+
+def _entries(services: Services, requests: Body) -> tuple[list[Entry], Body]:
+    """Members of managed tables, checked, and the rest of the batch as it came."""
+    entries, others = [], {}
+    for name, members in requests.items():
+        found = managed(services.migration, short_name(name))
+        if found is None:
+            others[name] = members
+            continue
+        table, dialect = found
+        for member in members:
+            put, delete = member.get("PutRequest"), member.get("DeleteRequest")
+            if (put is None) == (delete is None):
+                raise ValidationError(
+                    "Supplied AttributeValue has more than one datatypes set, must contain "
+                    "exactly one of the supported datatypes"
+                    if put
+                    else "The batch write request list contains an empty request"
+                )
+            verb = Verb.PUT if put is not None else Verb.DELETE
+            wanted = wish(verb, table, dialect, put if put is not None else delete)
+            entries.append(Entry(name, member, wanted))
+    return entries, others
+
+
+def _mode(states: States, wanted: Wish) -> Mode:
+    if wanted.table.kind is Kind.IN_PLACE:
+        return Mode.SINGLE
+    return states[wanted.table.name].phase.mode
+
+
+def _refuse_twice(entries: Iterable[Entry]) -> None:
+    seen = set()
+    for entry in entries:
+        table = entry.wish.table
+        token = table.name + key_token(side_key(entry.wish, Side.OLD), table.old.keys)
+        if token in seen:
+            raise ValidationError("Provided list of item keys contains duplicates")
+        seen.add(token)
+
+
+async def _as_batch(
+    services: Services, body: Body, states: States, entries: list[Entry], others: Body
+) -> Body:
+    """One batch to the leaders, then each written item to its follower."""
+    requests: dict[str, list[Body]] = {name: list(members) for name, members in others.items()}
+    by_key: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        leader = states[entry.wish.table.name].phase.leader
+        name, member = await _leader_member(services, entry, states)
+        requests.setdefault(name, []).append(member)
+        schema = entry.wish.table.side(leader).keys
+        by_key[name, key_token(_target_of(member), schema)] = entry
+    request = pass_parameters(body, {"RequestItems": requests})
+    try:
+        reply = await call(services, "BatchWriteItem", request)
+    except ClientError as error:
+        if error.status >= 500:
+            for entry in entries:
+                await _queue(services, entry, states, "batch write unknown")
+        raise
+    return await _settle_batch(services, body, states, reply, by_key)
+
+
+async def _leader_member(services: Services, entry: Entry, states: States) -> tuple[str, Body]:
+    """An entry as its leader gets it: stamped, in that side's words."""
+    wanted, state = entry.wish, states[entry.wish.table.name]
+    leader = state.phase.leader
+    name = wanted.table.side(leader).name
+    if wanted.verb is Verb.DELETE:
+        entry.stamp = services.stamps.next(state.epoch)
+        return name, {"DeleteRequest": {"Key": side_key(wanted, leader)}}
+    if wanted.table.kind is Kind.IN_PLACE:
+        off = state.phase is Phase.OFF
+        item = wanted.item if off else await writes.with_derived(services, wanted)
+        return name, {"PutRequest": {"Item": item}}
+    if state.phase is Phase.OFF:
+        return name, {"PutRequest": {"Item": wanted.item}}
+    assert entry.row is not None, "each Put of a rekey table has a row by now"
+    entry.stamp = services.stamps.next(state.epoch)
+    entry.row = entry.row.stamped(entry.stamp)
+    return name, {"PutRequest": {"Item": entry.row.stored(leader)}}
+
+
+def _target_of(member: Body) -> Item:
+    target: Item = (
+        member["PutRequest"]["Item"] if "PutRequest" in member else member["DeleteRequest"]["Key"]
+    )
+    return target
+
+
+async def _settle_batch(
+    services: Services,
+    body: Body,
+    states: States,
+    reply: Body,
+    by_key: dict[tuple[str, str], Entry],
+) -> Body:
+    """Mirror what was written; hand back the rest as the client sent it."""
+    unprocessed: dict[str, list[Body]] = {}
+    for name, members in (reply.get("UnprocessedItems") or {}).items():
+        found = managed(services.migration, name)
+        for member in members:
+            if found is None:
+                unprocessed.setdefault(name, []).append(member)
+                continue
+            schema = found[0].side(found[1]).keys
+            client_name, sent = by_key.pop((name, key_token(_target_of(member), schema))).as_sent
+            unprocessed.setdefault(client_name, []).append(sent)
+    mirrored = [
+        entry
+        for entry in by_key.values()
+        if _mode(states, entry.wish) is Mode.MIRROR and entry.wish.table.kind is Kind.REKEY
+    ]
+    await bounded(mirrored, lambda entry: _mirror_entry(services, entry, states))
+    shown: Body = {"UnprocessedItems": unprocessed}
+    names = {name: entry.table_name for (name, _), entry in by_key.items()}
+    for capacity in reply.get("ConsumedCapacity") or ():
+        count_units_of(services, capacity)
+    if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
+        shown["ConsumedCapacity"] = [
+            capacity_as(capacity, names.get(capacity["TableName"], capacity["TableName"]))
+            for capacity in reply.get("ConsumedCapacity") or ()
+        ]
+    if "ItemCollectionMetrics" in reply:
+        shown["ItemCollectionMetrics"] = {
+            names.get(name, name): metrics
+            for name, metrics in reply["ItemCollectionMetrics"].items()
+        }
+    return shown
+
+
+async def _mirror_entry(services: Services, entry: Entry, states: States) -> None:
+    wanted = entry.wish
+    follower = states[wanted.table.name].phase.leader.other
+    if entry.row is not None:
+        action = follower_put(wanted.table, follower, entry.row)
+    else:
+        key = side_key(wanted, follower)
+        action = follower_delete(wanted.table, follower, key, entry.stamp)
+    await mirror(services, wanted.table, pass_parameters({}, action), entry.stamp)
+
+
+async def _queue(services: Services, entry: Entry, states: States, reason: str) -> None:
+    if entry.wish.table.kind is Kind.REKEY:
+        leader = states[entry.wish.table.name].phase.leader
+        key = side_key(entry.wish, leader)
+        await queue_repair(services, entry.wish.table, leader, key, reason)
+
+
+async def _one_by_one(
+    services: Services, entries: list[Entry], states: States
+) -> list[tuple[str, Body]]:
+    """Atomic mode: a transaction an item. What was throttled or unknown is unprocessed."""
+    unprocessed: list[tuple[str, Body]] = []
+
+    async def one(entry: Entry) -> None:
+        try:
+            await writes.write(services, entry.wish, states[entry.wish.table.name])
+        except ClientError as error:
+            if error.code not in RETRYABLE and error.status < 500:
+                raise
+            unprocessed.append(entry.as_sent)
+
+    await bounded(entries, one)
+    return unprocessed
+
+
+async def bounded(members: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Do ``work`` for all members, at most TOGETHER_MAX at once; the first error is raised after
+    all are over."""
+    gate = asyncio.Semaphore(TOGETHER_MAX)
+
+    async def one(member: T) -> None:
+        async with gate:
+            await work(member)
+
+    results = await asyncio.gather(*(one(member) for member in members), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

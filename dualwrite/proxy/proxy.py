@@ -1,0 +1,250 @@
+"""The write proxy: which requests concern a managed table, and answers in DynamoDB's form."""
+
+from collections.abc import Mapping
+from random import Random
+from time import perf_counter
+from typing import Any
+from zlib import crc32
+
+import orjson
+import structlog
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import ClientError, EngineError, LeaseExpired, ValidationError
+from dualwrite.core.phases import Phase, Side, TableState
+from dualwrite.core.ports import Clock, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.requests import (
+    SCOPES,
+    VERBS,
+    Body,
+    Scope,
+    managed,
+    statements_of,
+    tables_named,
+    unsupported,
+    wish,
+)
+from dualwrite.core.settle import unreachable_error
+from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
+from dualwrite.proxy import batch_reads, batches, reads, transactions, writes
+from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.services import Engine, Services
+
+log = structlog.get_logger()
+
+API = "DynamoDB_20120810"
+CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.0")
+TYPE_PREFIXES = {
+    "ValidationException": "com.amazon.coral.validate#",
+    "SerializationException": "com.amazon.coral.service#",
+    "UnknownOperationException": "com.amazon.coral.service#",
+    "InternalServerError": "com.amazonaws.dynamodb.v20120810#",
+}
+"""Where DynamoDB's error types live; the rest is in its own name space."""
+WRITE_SCOPES = frozenset({Scope.WRITE, Scope.BATCH_WRITE, Scope.TRANSACT_WRITE})
+
+Named = Mapping[str, tuple[MigratedTable, frozenset[Side]]]
+"""Managed tables of a request, by logical name, with the dialects it names them in."""
+
+
+class Proxy:
+    """One proxy process's request handler."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        migration: Migration,
+        epochs: Epochs,
+        parents: Parents,
+        repairs: RepairQueue,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        process_id: str,
+        random: Random | None = None,
+    ) -> None:
+        self._random = random or Random()
+        writer = f"{crc32(process_id.encode()):08x}"[:WRITER_LENGTH]
+        self._services = Services(
+            engine, migration, epochs, parents, repairs, clock, metrics,
+            HybridClock(writer, clock.wall_ms), self._random,
+        )  # fmt: skip
+        self._needles = tuple(name.encode() for name in migration.by_physical)
+
+    async def handle(self, request: HttpRequest) -> HttpReply:
+        """Answer one request; never raises."""
+        started = perf_counter()
+        target = _target_of(request)
+        operation = target.rpartition(".")[2]
+        request_id = f"{self._random.getrandbits(208):052X}"
+        table = "-"
+        try:
+            if request.method != b"POST":
+                return _healthy(request)
+            if not self._concerns(target, operation, request.body):
+                reply = await self._services.engine.forward(request.headers, target, request.body)
+                return HttpReply(reply.status, reply.headers, reply.body)
+            body = _parsed(request.body)
+            tables = self._tables(operation, body)
+            if not tables:
+                reply = await self._services.engine.forward(request.headers, target, request.body)
+                return HttpReply(reply.status, reply.headers, reply.body)
+            table = next(iter(tables)) if len(tables) == 1 else "several"
+            answer = orjson.dumps(await self._serve(operation, body, tables))
+            self._count(table, operation, "ok", started)
+            return _json(200, answer, request_id)
+        except ClientError as error:
+            self._count(table, operation, error.code, started)
+            return _error(error, request_id)
+        except EngineError as error:
+            log.warning("engine error", operation=operation, table=table, error=str(error),
+                        request_id=request_id)  # fmt: skip
+            self._count(table, operation, "engine", started)
+            return _error(unreachable_error(), request_id)
+        except LeaseExpired as error:
+            log.warning("refused: no lease", operation=operation, table=table, error=str(error),
+                        request_id=request_id)  # fmt: skip
+            self._count(table, operation, "lease", started)
+            return _error(
+                ClientError("ServiceUnavailable", f"{error}; nothing was written", status=503),
+                request_id,
+            )
+        except Exception:
+            log.exception("request failed", operation=operation, table=table,
+                          request_id=request_id)  # fmt: skip
+            self._count(table, operation, "bug", started)
+            return _error(
+                ClientError("InternalServerError", "Internal server error", status=500), request_id
+            )
+
+    def _concerns(self, target: str, operation: str, body: bytes) -> bool:
+        """Whether a request could touch a managed table; a quick look at the bytes. JSON escapes
+        could hide a name, so a body that has any is parsed."""
+        if not target.startswith(API) or operation not in SCOPES:
+            return False
+        return b"\\u" in body or any(needle in body for needle in self._needles)
+
+    def _tables(self, operation: str, body: Body) -> Named:
+        """Managed tables in a request and the dialects it names them in; raises ClientError."""
+        migration = self._services.migration
+        scope = SCOPES[operation]
+        if scope is Scope.STATEMENT:
+            for text in statements_of(body):
+                for name, (table, _) in migration.by_physical.items():
+                    if name in text:
+                        raise unsupported(table, "PartiQL")
+            return {}
+        found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
+        for name in tables_named(operation, body):
+            entry = managed(migration, name)
+            if entry is not None:
+                table, dialect = entry
+                _, dialects = found.get(table.name, (table, frozenset[Side]()))
+                found[table.name] = (table, dialects | {dialect})
+        if found and scope is Scope.REFUSED:
+            raise unsupported(next(iter(found.values()))[0], operation)
+        return found
+
+    async def _serve(self, operation: str, body: Body, tables: Named) -> Body:
+        """Serve under the states of all tables involved, each entered for the whole request."""
+        epochs = self._services.epochs
+        states: dict[str, TableState] = {}
+        try:
+            for table, dialects in tables.values():
+                state = epochs.enter(table.name)
+                states[table.name] = state
+                if state.phase is Phase.OFF and Side.NEW in dialects and table.swapped:
+                    raise ValidationError(
+                        f"table {table.new.name} is not live: its migration has not begun"
+                    )
+            reply = await self._dispatch(operation, body, tables, states)
+        except ClientError as error:
+            self._count_writes(operation, states, error.code)
+            raise
+        finally:
+            for state in states.values():
+                epochs.leave(state)
+        self._count_writes(operation, states, "applied")
+        return reply
+
+    async def _dispatch(
+        self,
+        operation: str,
+        body: Body,
+        tables: Named,
+        states: Mapping[str, TableState],
+    ) -> Body:
+        services = self._services
+        match SCOPES[operation]:
+            case Scope.BATCH_WRITE:
+                return await batches.write(services, body, states)
+            case Scope.BATCH_GET:
+                return await batch_reads.batch_get(services, body, states)
+            case Scope.TRANSACT_WRITE:
+                return await transactions.write(services, body, states)
+            case Scope.TRANSACT_GET:
+                return await batch_reads.transact_get(services, body, states)
+        [(table, dialects)] = tables.values()
+        [dialect] = dialects
+        state = states[table.name]
+        if operation in VERBS:
+            return await writes.write(services, wish(VERBS[operation], table, dialect, body), state)
+        if operation == "GetItem":
+            return await reads.get(services, table, dialect, state, body)
+        return await reads.search(services, table, dialect, state, operation, body)
+
+    def _count_writes(self, operation: str, states: Mapping[str, TableState], outcome: str) -> None:
+        if SCOPES[operation] in WRITE_SCOPES:
+            for name, state in states.items():
+                self._services.metrics.add(metric_names.WRITES, name, state.phase.value, outcome)
+
+    def _count(self, table: str, operation: str, status: str, started: float) -> None:
+        metrics = self._services.metrics
+        metrics.add(metric_names.REQUESTS, table, operation, status)
+        metrics.observe(
+            metric_names.CLIENT_SECONDS, table, operation, value=perf_counter() - started
+        )
+
+
+def _target_of(request: HttpRequest) -> str:
+    for name, value in request.headers:
+        if name == b"x-amz-target":
+            return value.decode("latin-1")
+    return ""
+
+
+def _parsed(body: bytes) -> Body:
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ClientError("SerializationException", "Start of structure or map found where not "
+                          "expected") from error  # fmt: skip
+    if not isinstance(parsed, dict):
+        raise ClientError("SerializationException", "Unexpected token: a JSON object is expected")
+    return parsed
+
+
+def _json(status: int, body: bytes, request_id: str) -> HttpReply:
+    headers = (
+        CONTENT_TYPE,
+        (b"x-amzn-requestid", request_id.encode()),
+        (b"x-amz-crc32", b"%d" % crc32(body)),
+    )
+    return HttpReply(status, headers, body)
+
+
+def _error(error: ClientError, request_id: str) -> HttpReply:
+    prefix = TYPE_PREFIXES.get(error.code, "com.amazonaws.dynamodb.v20120810#")
+    name = "Message" if error.code == CANCELED_CODE else "message"
+    body = {"__type": prefix + error.code, name: error.message, **error.fields}
+    return _json(error.status, orjson.dumps(body), request_id)
+
+
+CANCELED_CODE = "TransactionCanceledException"
+
+
+def _healthy(request: HttpRequest) -> HttpReply:
+    """GET and HEAD: DynamoDB answers load balancers with one healthy line."""
+    body = b"" if request.method == b"HEAD" else b"healthy: dynamodb.dualwrite"
+    return HttpReply(200, ((b"content-type", b"text/plain"),), body)

@@ -1,0 +1,218 @@
+"""What every handler of the proxy works with, and the few things they all do with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+import structlog
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import ClientError, EngineError, OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.items import Item, Key, key_token
+from dualwrite.core.phases import Side
+from dualwrite.core.plan import Action, operation_of, refused_problem
+from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.settle import (
+    Applied,
+    ConditionFalse,
+    Failed,
+    Outcome,
+    RefusedAsOlder,
+    Unknown,
+    condition_failed,
+    judge_guarded,
+    old_item,
+    settle_follower,
+    single_error,
+    unknown_error,
+    unreachable_error,
+)
+from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.stamps import HybridClock
+from dualwrite.core.transform import (
+    Answers,
+    Problem,
+    Question,
+    Row,
+    row_from_client,
+    row_from_stored,
+)
+from dualwrite.lookups import answered
+
+log = structlog.get_logger()
+
+TRIES_MAX = 12
+"""Tries of one write against newer stamps, moved bases and transaction conflicts."""
+BACKOFF_SECONDS = 0.004
+BACKOFF_SECONDS_MAX = 0.2
+
+
+class Reply(Protocol):
+    """An answer of the engine as it came."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Engine(Dynamo, Protocol):
+    """The engine behind the proxy: calls in DynamoDB JSON, and requests passed as they came."""
+
+    async def forward(
+        self, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The proxy's ports, bundled."""
+
+    engine: Engine
+    migration: Migration
+    epochs: Epochs
+    parents: Parents
+    repairs: RepairQueue
+    clock: Clock
+    metrics: Metrics
+    stamps: HybridClock
+    random: Random
+
+    async def pause(self, attempt: int) -> None:
+        """Back off with full jitter before the next try."""
+        bound = min(BACKOFF_SECONDS * 2**attempt, BACKOFF_SECONDS_MAX)
+        await self.clock.sleep(self.random.uniform(0, bound))
+
+
+async def call(services: Services, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """One engine call for a client; raises ClientError in the form the client expects."""
+    try:
+        return await services.engine.call(operation, request)
+    except Refused as refused:
+        raise single_error(refused) from refused
+    except Unreachable as unreachable:
+        raise unreachable_error() from unreachable
+    except OutcomeUnknown as unknown:
+        raise unknown_error() from unknown
+
+
+async def attempt(services: Services, action: Action) -> Outcome | Refused:
+    """Send one guarded write. A refused condition is left to the caller to judge."""
+    try:
+        return Applied(await services.engine.call(operation_of(action), action))
+    except Refused as refused:
+        return refused if condition_failed(refused) else Failed(refused)
+    except Unreachable as unreachable:
+        return Failed(unreachable)
+    except OutcomeUnknown as unknown:
+        return Unknown(unknown)
+
+
+def raise_for(outcome: Outcome, wants_old: Item | None) -> None:
+    """Turn what is no success into the client's error; ``wants_old`` is its view of the item."""
+    match outcome:
+        case ConditionFalse():
+            fields = {} if wants_old is None else {"Item": wants_old}
+            raise ClientError(
+                "ConditionalCheckFailedException", "The conditional request failed", fields=fields
+            )
+        case Failed(Refused() as refused):
+            raise single_error(refused)
+        case Failed():
+            raise unreachable_error()
+        case Unknown():
+            raise unknown_error()
+
+
+async def client_row(services: Services, table: MigratedTable, item: Item, dialect: Side) -> Row:
+    """The row a client's item makes; raises ValidationError for a key without a place."""
+
+    def decide(answers: Answers) -> Row | Question | Problem:
+        return row_from_client(table, item, dialect, answers)
+
+    return await _placed(services, table, decide)
+
+
+async def stored_row(services: Services, table: MigratedTable, item: Item, side: Side) -> Row:
+    """The row a stored item makes; raises ValidationError where it has no place in new."""
+
+    def decide(answers: Answers) -> Row | Question | Problem:
+        return row_from_stored(table, item, side, answers)
+
+    return await _placed(services, table, decide)
+
+
+async def _placed(
+    services: Services, table: MigratedTable, decide: Callable[[Answers], Row | Question | Problem]
+) -> Row:
+    try:
+        row: Row | Problem = await answered(services.parents, decide)
+    except EngineError as error:
+        raise unreachable_error() from error
+    if isinstance(row, Problem):
+        raise refused_problem(table, row)
+    return row
+
+
+async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:
+    """Write the follower after the leader; what is not surely there is queued for repair."""
+    started = services.clock.monotonic_seconds()
+    result = await attempt(services, action)
+    outcome: Outcome
+    if isinstance(result, Refused):
+        judged = judge_guarded(old_item(result), stamp)
+        outcome = Failed(result) if isinstance(judged, ConditionFalse) else judged
+    else:
+        outcome = result
+    settled = settle_follower(outcome)
+    metrics = services.metrics
+    metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
+    metrics.observe(
+        metric_names.FOLLOWER_SECONDS, table.name,
+        value=services.clock.monotonic_seconds() - started,
+    )  # fmt: skip
+    if isinstance(outcome, Applied):
+        side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
+        count_units(services, table, side, outcome.reply)
+    elif isinstance(outcome, RefusedAsOlder):
+        services.stamps.observe(outcome.stamp)
+    if settled.repair:
+        side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
+        key = action["Item"] if "Item" in action else action["Key"]
+        await queue_repair(services, table, side, key, f"follower write {settled.follower}")
+
+
+async def queue_repair(
+    services: Services, table: MigratedTable, side: Side, key: Key, reason: str
+) -> None:
+    """Remember a key that may differ. The leader's stream names it too, so that a queue which
+    cannot be reached now costs time, not truth."""
+    try:
+        token = key_token(key, table.side(side).keys)
+        await services.repairs.put(table.name, side, token, reason)
+    except EngineError as error:
+        log.warning("repair not queued", table=table.name, reason=reason, error=str(error))
+
+
+def count_units(
+    services: Services, table: MigratedTable, side: Side, reply: Mapping[str, Any]
+) -> None:
+    """Add what one call consumed to the table's capacity metric."""
+    consumed = reply.get("ConsumedCapacity")
+    if isinstance(consumed, dict):
+        services.metrics.add(
+            metric_names.UNITS, table.name, side.value, amount=consumed.get("CapacityUnits", 0.0)
+        )
+
+
+def count_units_of(services: Services, capacity: Mapping[str, Any]) -> None:
+    """The same for one entry of a batch's or transaction's capacity list."""
+    found = services.migration.by_physical.get(capacity.get("TableName", ""))
+    if found is not None:
+        table, side = found
+        services.metrics.add(
+            metric_names.UNITS, table.name, side.value, amount=capacity.get("CapacityUnits", 0.0)
+        )

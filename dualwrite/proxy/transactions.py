@@ -1,0 +1,358 @@
+"""TransactWriteItems that touches managed tables.
+
+One transaction goes upstream: each action on its leader; on a table in atomic mode its follower's
+image too. Followers of tables in mirror mode are written after it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from dualwrite.core.errors import ClientError, Refused, ValidationError
+from dualwrite.core.items import Item, key_token, stamp_of
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.plan import (
+    Action,
+    Seen,
+    absence_check,
+    follower_delete,
+    follower_put,
+    leader_action,
+    needs_evaluation,
+    pass_parameters,
+    side_key,
+    verb_of,
+)
+from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, unsupported, wish
+from dualwrite.core.settle import (
+    CANCELED,
+    Applied,
+    ConditionFalse,
+    Failed,
+    Unknown,
+    busy,
+    is_conflict,
+    judge_based,
+    judge_guarded,
+    reasons_of,
+    single_error,
+    unknown_error,
+    unreachable_error,
+)
+from dualwrite.core.transform import Row
+from dualwrite.proxy import atomic, based, writes
+from dualwrite.proxy.services import (
+    TRIES_MAX,
+    Services,
+    client_row,
+    count_units_of,
+    mirror,
+    queue_repair,
+)
+from dualwrite.proxy.views import capacity_as, client_item
+
+ACTIONS_MAX = 100
+"""AWS: a transaction holds at most 100 actions."""
+
+States = Mapping[str, TableState]
+
+
+@dataclass(slots=True)
+class Part:
+    """One of the client's actions and what it takes upstream."""
+
+    verb: Verb
+    body: Body
+    wish: Wish | None = None
+    state: TableState | None = None
+    put_row: Row | None = None
+    members: list[tuple[Verb, Action]] = field(default_factory=list)
+    """The leader's action, and in atomic mode the follower's after it."""
+    seen: Seen | None = None
+    stamp: str = ""
+    after: Row | None = None
+
+    @property
+    def mirrored(self) -> bool:
+        return (
+            self.wish is not None
+            and self.state is not None
+            and self.wish.table.kind is Kind.REKEY
+            and self.verb is not Verb.CHECK
+            and self.state.phase.mode is Mode.MIRROR
+        )
+
+
+async def write(services: Services, body: Body, states: States) -> Body:
+    """Carry out a client's transaction; raises ClientError."""
+    parts = await _parts(services, body, states)
+    for tries in range(TRIES_MAX):
+        for part in parts:
+            await _prepare(services, part)
+        request = _request(body, parts)
+        outcome, reply = await atomic.transact(services, request)
+        match outcome:
+            case Applied():
+                await _mirror_all(services, parts)
+                return _reply(services, body, parts, reply)
+            case Unknown():
+                await _queue_all(services, parts)
+                raise unknown_error()
+            case Failed(Refused() as refused):
+                if refused.code == "IdempotentParameterMismatchException" and _token(body):
+                    # The token is made of the client's own token and body: it stands for an
+                    # earlier try of this very request, which was applied under other stamps.
+                    return {}
+                if not await _again(services, parts, refused):
+                    raise await _client_error(services, parts, refused)
+                await services.pause(tries)
+            case _:
+                raise unreachable_error()
+    raise busy()
+
+
+# -- before -----------------------------------------------------------------------------------
+
+
+async def _parts(services: Services, body: Body, states: States) -> list[Part]:
+    actions = body.get("TransactItems")
+    if not isinstance(actions, list) or not actions:
+        raise ValidationError(
+            "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
+            "Member must have length greater than or equal to 1"
+        )
+    parts = []
+    for action in actions:
+        verbs = [verb for verb in Verb if isinstance(action, dict) and action.get(verb.value)]
+        if len(verbs) != 1:
+            raise ValidationError(
+                "TransactItems can only contain one of Check, Put, Update or Delete"
+            )
+        [verb] = verbs
+        part = Part(verb, action[verb.value])
+        found = managed(services.migration, short_name(part.body.get("TableName")))
+        if found is not None:
+            part.wish = wish(verb, *found, part.body)
+            part.state = states[found[0].name]
+            await _check_place(services, part)
+        parts.append(part)
+    _refuse_twice(parts)
+    return parts
+
+
+async def _check_place(services: Services, part: Part) -> None:
+    wanted = part.wish
+    assert wanted is not None, "only parts of managed tables come here"
+    if wanted.table.kind is Kind.REKEY and part.state and part.state.phase is not Phase.OFF:
+        if part.verb is Verb.PUT:
+            part.put_row = await client_row(services, wanted.table, wanted.item, wanted.dialect)
+        else:
+            side_key(wanted, wanted.dialect.other)
+
+
+def _refuse_twice(parts: list[Part]) -> None:
+    """Two names, one row: the engine would not see that both dialects mean the same item."""
+    seen: set[str] = set()
+    for part in parts:
+        if part.wish is None:
+            continue
+        table = part.wish.table
+        token = table.name + key_token(side_key(part.wish, Side.OLD), table.old.keys)
+        if token in seen:
+            raise ValidationError(
+                "Transaction request cannot include multiple operations on one item"
+            )
+        seen.add(token)
+
+
+async def _prepare(services: Services, part: Part) -> None:
+    """Fill in the upstream actions of one part, under a fresh stamp."""
+    wanted, state = part.wish, part.state
+    if wanted is None or state is None or state.phase is Phase.OFF:
+        part.members = [(part.verb, part.body)]
+        return
+    if wanted.table.kind is Kind.IN_PLACE:
+        derived = part.verb is Verb.PUT
+        item = {"Item": await writes.with_derived(services, wanted)} if derived else {}
+        part.members = [(part.verb, {**part.body, **item})]
+        return
+    leader = state.phase.leader
+    part.stamp, part.seen, part.after = services.stamps.next(state.epoch), None, None
+    atomic_mode = state.phase.mode is Mode.ATOMIC
+    if part.verb is Verb.UPDATE and (atomic_mode or needs_evaluation(wanted)):
+        base = await based.read_base(services, wanted, leader)
+        if based.makes_nothing(wanted, base):
+            part.seen = base.seen
+            part.members = [(Verb.CHECK, absence_check(wanted, leader))]
+            return
+        after = await based.evaluate(services, wanted, base, None)
+        assert after is not None, "an update leaves an item"
+        part.seen, part.after = base.seen, after.stamped(part.stamp)
+        action = based.leader_write(wanted, leader, part.stamp, base, part.after)
+        part.members = [(verb_of(action), action)]
+    else:
+        part.after = part.put_row.stamped(part.stamp) if part.put_row else None
+        action = leader_action(wanted, leader, part.stamp, part.after)
+        part.members = [(part.verb, action)]
+    if atomic_mode and part.verb is not Verb.CHECK:
+        action = _follow(part, leader.other)
+        part.members.append((verb_of(action), action))
+
+
+def _follow(part: Part, follower: Side) -> Action:
+    wanted = part.wish
+    assert wanted is not None, "only parts of managed tables have a follower"
+    if part.after is not None:
+        return follower_put(wanted.table, follower, part.after)
+    return follower_delete(wanted.table, follower, side_key(wanted, follower), part.stamp)
+
+
+def _request(body: Body, parts: list[Part]) -> Body:
+    members = [{verb.value: action} for part in parts for verb, action in part.members]
+    if len(members) > ACTIONS_MAX:
+        doubled = next((part.wish.table for part in parts if part.wish), None)
+        assert doubled is not None, "only managed parts grow"
+        raise unsupported(doubled, "a transaction whose two sides exceed 100 actions")
+    request: Body = {"TransactItems": members, "ReturnConsumedCapacity": "TOTAL"}
+    if "ReturnItemCollectionMetrics" in body:
+        request["ReturnItemCollectionMetrics"] = body["ReturnItemCollectionMetrics"]
+    stamps = [part.stamp for part in parts if part.stamp]
+    token = _token(body) or (atomic.token_of(stamps[0]) if stamps else None)
+    if token is not None:
+        request["ClientRequestToken"] = token
+    return request
+
+
+def _token(body: Body) -> str | None:
+    """The client's token bound to its body: the same request again is known by it, although it
+    carries other stamps."""
+    token = body.get("ClientRequestToken")
+    if not token:
+        return None
+    text = orjson.dumps([token, body["TransactItems"]], option=orjson.OPT_SORT_KEYS)
+    return sha256(text).hexdigest()[:36]
+
+
+# -- after ------------------------------------------------------------------------------------
+
+
+async def _mirror_all(services: Services, parts: list[Part]) -> None:
+    for part in parts:
+        if not part.mirrored:
+            continue
+        wanted, state = part.wish, part.state
+        assert wanted is not None, "mirrored parts are managed"
+        assert state is not None, "mirrored parts are managed"
+        leader = state.phase.leader
+        if part.members[0][0] is Verb.CHECK:
+            continue
+        if part.verb is Verb.UPDATE and part.after is None:
+            image = await writes.reread(services, wanted, leader)
+            part.after = await writes.image_row(services, wanted, leader, image)
+            if part.after is None:
+                key = side_key(wanted, leader)
+                await queue_repair(services, wanted.table, leader, key, "no post-image to mirror")
+                continue
+            part.stamp = part.after.stamp or part.stamp
+        action = pass_parameters({}, _follow(part, leader.other))
+        await mirror(services, wanted.table, action, part.stamp)
+
+
+async def _queue_all(services: Services, parts: list[Part]) -> None:
+    for part in parts:
+        if part.wish is not None and part.state is not None and part.stamp:
+            leader = part.state.phase.leader
+            key = side_key(part.wish, leader)
+            await queue_repair(services, part.wish.table, leader, key, "transaction unknown")
+
+
+def _leader_reasons(parts: list[Part], refused: Refused) -> list[tuple[Part, Body, list[Body]]]:
+    """Each part with its own reason and those of its follower."""
+    reasons = list(reasons_of(refused))
+    grouped = []
+    position = 0
+    for part in parts:
+        mine = reasons[position : position + len(part.members)]
+        position += len(part.members)
+        grouped.append((part, dict(mine[0]) if mine else {}, [dict(r) for r in mine[1:]]))
+    return grouped
+
+
+async def _again(services: Services, parts: list[Part], refused: Refused) -> bool:
+    """Whether only our own bookkeeping stood in the way, so that another try may pass."""
+    if is_conflict(refused):
+        return True
+    if refused.code != CANCELED:
+        return False
+    ours = False
+    for part, reason, followers in _leader_reasons(parts, refused):
+        for entry in (reason, *followers):
+            standing = stamp_of(entry.get("Item"))
+            if standing is not None:
+                services.stamps.observe(standing)
+        ours = ours or any(r.get("Code") == "ConditionalCheckFailed" for r in followers)
+        code = reason.get("Code", "None")
+        if code == "None":
+            continue
+        if code != "ConditionalCheckFailed" or isinstance(_judge(part, reason), ConditionFalse):
+            return False
+        ours = True
+    return ours
+
+
+def _judge(part: Part, reason: Body) -> object:
+    item: Item | None = reason.get("Item") or None
+    if part.seen is not None:
+        return judge_based(item, part.seen.exists, part.seen.stamp)
+    if not part.stamp or part.verb is Verb.CHECK:
+        return ConditionFalse(item)
+    return judge_guarded(item, part.stamp)
+
+
+async def _client_error(services: Services, parts: list[Part], refused: Refused) -> ClientError:
+    """The refusal in the client's terms: its own actions' reasons, in its own order."""
+    if refused.code != CANCELED:
+        return single_error(refused)
+    reasons: list[Body] = []
+    for part, reason, followers in _leader_reasons(parts, refused):
+        shown: Body = reason
+        if reason.get("Code", "None") == "None":
+            bad = [r for r in followers if r.get("Code", "None") != "None"]
+            shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason
+        item = shown.pop("Item", None)
+        if item and part.wish is not None and part.state is not None:
+            if part.wish.wants_old_on_failure:
+                table, side = part.wish.table, part.state.phase.leader
+                shown["Item"] = await client_item(services, table, item, side, part.wish.dialect)
+        elif item:
+            shown["Item"] = item
+        reasons.append(shown)
+    codes = ", ".join(reason.get("Code", "None") for reason in reasons)
+    return ClientError(
+        CANCELED,
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        fields={"CancellationReasons": reasons},
+    )
+
+
+def _reply(services: Services, body: Body, parts: list[Part], reply: Body) -> Body:
+    shown: Body = {}
+    capacities = reply.get("ConsumedCapacity") or ()
+    for capacity in capacities:
+        count_units_of(services, capacity)
+    names = {part.members[0][1]["TableName"]: part.body["TableName"] for part in parts}
+    if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
+        shown["ConsumedCapacity"] = [
+            capacity_as(capacity, names[capacity["TableName"]])
+            for capacity in capacities
+            if capacity["TableName"] in names
+        ]
+    metrics: Mapping[str, Any] | None = reply.get("ItemCollectionMetrics")
+    if metrics:
+        shown["ItemCollectionMetrics"] = {
+            names[name]: entries for name, entries in metrics.items() if name in names
+        }
+    return shown

@@ -1,0 +1,246 @@
+"""PutItem, UpdateItem and DeleteItem on a managed table, in every phase.
+
+In mirror mode the leader decides in one guarded write and the follower gets the full post-image.
+In atomic mode, and where an update changes what the hidden map holds, the write is evaluated on a
+base that was read (``based``) or is one blind transaction (``atomic``).
+"""
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import EngineError, Refused, ValidationError
+from dualwrite.core.items import Item, canonical
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.plan import (
+    follower_delete,
+    follower_put,
+    leader_action,
+    needs_evaluation,
+    pass_parameters,
+    side_key,
+)
+from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.settle import (
+    Applied,
+    ConditionFalse,
+    Outcome,
+    RefusedAsOlder,
+    Unknown,
+    busy,
+    judge_guarded,
+    old_item,
+    unreachable_error,
+)
+from dualwrite.core.transform import (
+    Answers,
+    Derived,
+    Problem,
+    Question,
+    Row,
+    derive,
+    row_from_stored,
+)
+from dualwrite.lookups import answered
+from dualwrite.proxy import atomic, based
+from dualwrite.proxy.services import (
+    TRIES_MAX,
+    Services,
+    attempt,
+    call,
+    client_row,
+    count_units,
+    mirror,
+    queue_repair,
+    raise_for,
+)
+from dualwrite.proxy.views import client_item, consumed, visible
+
+PLAIN_RETURNS = ("NONE", "ALL_NEW")
+OPERATIONS = {Verb.PUT: "PutItem", Verb.UPDATE: "UpdateItem", Verb.DELETE: "DeleteItem"}
+
+
+async def write(services: Services, wish: Wish, state: TableState) -> Body:
+    """Carry out one mutation under ``state``; raises ClientError for whatever the client hears."""
+    table = wish.table
+    if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
+        return await _single(services, wish, state)
+    row = None
+    if wish.verb is Verb.PUT:
+        row = await client_row(services, table, wish.item, wish.dialect)
+    else:
+        side_key(wish, state.phase.leader.other)
+    if state.phase.mode is Mode.ATOMIC:
+        if wish.verb is Verb.UPDATE or wish.return_values != "NONE":
+            return await based.write(services, wish, state, row)
+        return await atomic.write(services, wish, state, row)
+    if wish.verb is Verb.UPDATE and needs_evaluation(wish):
+        return await based.write(services, wish, state, row)
+    return await _mirrored(services, wish, state, row)
+
+
+# -- one table: in-place, and before the migration ---------------------------------------------
+
+
+async def _single(services: Services, wish: Wish, state: TableState) -> Body:
+    """Pass the write on, with the derived attributes of an in-place table added to a Put."""
+    body = wish.body
+    if wish.table.kind is Kind.IN_PLACE and wish.verb is Verb.PUT and state.phase is not Phase.OFF:
+        body = {**body, "Item": await with_derived(services, wish)}
+    request = pass_parameters(body, dict(body))
+    reply = await call(services, OPERATIONS[wish.verb], request)
+    count_units(services, wish.table, Side.OLD, reply)
+    shown = dict(reply) if body.get("ReturnConsumedCapacity", "NONE") != "NONE" else {
+        part: value for part, value in reply.items() if part != "ConsumedCapacity"
+    }  # fmt: skip
+    if "Attributes" in shown:
+        shown["Attributes"] = visible(shown["Attributes"])
+    return shown
+
+
+async def with_derived(services: Services, wish: Wish) -> Item:
+    """A Put's item with its derived attributes. What the client gave itself must agree."""
+    table, item = wish.table, wish.item
+    try:
+        derived = await answered(services.parents, lambda answers: derive(table, item, answers))
+    except EngineError as error:
+        raise unreachable_error() from error
+    if not isinstance(derived, Derived):
+        return item
+    for name, value in derived.values.items():
+        if name in item and canonical(item[name]) != canonical(value):
+            raise ValidationError(
+                f"{name} of an item of table {table.name} contradicts its parent; "
+                "nothing was written"
+            )
+    return {**item, **derived.values}
+
+
+# -- mirror mode -------------------------------------------------------------------------------
+
+
+async def _mirrored(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body:
+    """Leader first, under the guard; then the follower, where there is one."""
+    leader = state.phase.leader
+    follower = leader.other if state.phase.mode is Mode.MIRROR else None
+    plain = wish.verb is not Verb.UPDATE or wish.return_values in PLAIN_RETURNS
+    stamp, reply = await _lead(services, wish, state, row, plain=plain)
+    if wish.verb is Verb.UPDATE:
+        image = reply.get("Attributes") if plain else await reread(services, wish, leader)
+        row = await image_row(services, wish, leader, image)
+    if follower is not None:
+        if wish.verb is Verb.DELETE:
+            key = side_key(wish, follower)
+            action = follower_delete(wish.table, follower, key, stamp)
+            await mirror(services, wish.table, pass_parameters({}, action), stamp)
+        elif row is not None:
+            stamped = row if wish.verb is Verb.UPDATE else row.stamped(stamp)
+            action = follower_put(wish.table, follower, stamped)
+            await mirror(services, wish.table, pass_parameters({}, action), stamped.stamp or stamp)
+        else:
+            await queue_repair(
+                services, wish.table, leader, side_key(wish, leader), "no post-image to mirror"
+            )
+    return await _reply(services, wish, state, reply, row)
+
+
+async def _lead(
+    services: Services, wish: Wish, state: TableState, row: Row | None, *, plain: bool
+) -> tuple[str, Body]:
+    """The leader's write and its reply; raises ClientError. A newer stamp moves our clock."""
+    side = state.phase.leader
+    for tries in range(TRIES_MAX):
+        stamp = services.stamps.next(state.epoch)
+        action = leader_action(wish, side, stamp, row)
+        pass_parameters(wish.body, action)
+        if wish.verb is Verb.UPDATE and plain:
+            action["ReturnValues"] = "ALL_NEW"
+        elif "ReturnValues" in wish.body:
+            action["ReturnValues"] = wish.return_values
+        started = services.clock.monotonic_seconds()
+        result = await attempt(services, action)
+        outcome: Outcome = (
+            judge_guarded(old_item(result), stamp) if isinstance(result, Refused) else result
+        )
+        services.metrics.observe(
+            metric_names.LEADER_SECONDS, wish.table.name,
+            value=services.clock.monotonic_seconds() - started,
+        )  # fmt: skip
+        if isinstance(outcome, Applied):
+            count_units(services, wish.table, side, outcome.reply)
+            return stamp, dict(outcome.reply)
+        if isinstance(outcome, RefusedAsOlder):
+            services.stamps.observe(outcome.stamp)
+            await services.pause(tries)
+            continue
+        if isinstance(outcome, Unknown):
+            await queue_repair(
+                services, wish.table, side, side_key(wish, side), "leader write unknown"
+            )
+        await refuse(services, wish, side, outcome)
+    raise busy()
+
+
+async def refuse(services: Services, wish: Wish, side: Side, outcome: Outcome) -> None:
+    """Raise the client's error for an outcome that is no success."""
+    shown = None
+    if isinstance(outcome, ConditionFalse) and outcome.item and wish.wants_old_on_failure:
+        shown = await client_item(services, wish.table, outcome.item, side, wish.dialect)
+    raise_for(outcome, shown)
+    raise AssertionError(f"{outcome} is no refusal")
+
+
+async def reread(services: Services, wish: Wish, side: Side) -> Item | None:
+    """The leader's item after an update whose own reply did not hold all of it.
+
+    It may be a later one already: that image is mirrored under the later stamp, which is right.
+    """
+    request = {
+        "TableName": wish.table.side(side).name,
+        "Key": side_key(wish, side),
+        "ConsistentRead": True,
+    }
+    try:
+        return (await services.engine.call("GetItem", request)).get("Item") or None
+    except EngineError:
+        return None
+
+
+async def image_row(services: Services, wish: Wish, side: Side, image: Item | None) -> Row | None:
+    """The row of a post-image; None where it cannot be told, or has no place on the other side."""
+    if not image:
+        return None
+
+    def decide(answers: Answers) -> Row | Question | Problem:
+        return row_from_stored(wish.table, image, side, answers)
+
+    try:
+        row = await answered(services.parents, decide)
+    except EngineError:
+        return None
+    return row if isinstance(row, Row) and row.stamp is not None else None
+
+
+async def _reply(
+    services: Services, wish: Wish, state: TableState, reply: Body, row: Row | None
+) -> Body:
+    """The client's reply, in its dialect, with the leader's capacity alone."""
+    shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+    if "ItemCollectionMetrics" in reply:
+        shown["ItemCollectionMetrics"] = reply["ItemCollectionMetrics"]
+    attributes = reply.get("Attributes")
+    if not attributes or wish.return_values == "NONE":
+        return shown
+    side = state.phase.leader
+    if wish.return_values.startswith("UPDATED"):
+        attributes = _updated_view(wish, side, attributes)
+    elif wish.return_values == "ALL_NEW" and row is not None:
+        attributes = row.seen(wish.dialect)
+    else:
+        attributes = await client_item(services, wish.table, attributes, side, wish.dialect)
+    return {**shown, "Attributes": attributes} if attributes else shown
+
+
+def _updated_view(wish: Wish, side: Side, attributes: Item) -> Item:
+    """Touched attributes; an update that writes swapped names never comes this way."""
+    shown = visible(attributes)
+    if wish.dialect is side:
+        return shown
+    return {name: value for name, value in shown.items() if name not in wish.table.swapped}

@@ -1,0 +1,235 @@
+"""A real proxy before a real engine, and beside it plain tables to compare every answer with."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import uvloop
+from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
+
+from dualwrite.adapters.clock import SystemClock
+from dualwrite.adapters.parents import ParentRows
+from dualwrite.adapters.repair_queue import Repairs
+from dualwrite.adapters.wire import WireClient
+from dualwrite.core.compare import Verdict, compare
+from dualwrite.core.items import KeyAttribute, KeySchema, key_of
+from dualwrite.core.phases import Kind, Phase, Side, TableState
+from dualwrite.core.spec import (
+    Derivation,
+    IndexSpec,
+    LookupHow,
+    MigratedTable,
+    Migration,
+    ParentLookup,
+    TableSide,
+    Template,
+    ValueMap,
+)
+from dualwrite.core.transform import translate_key
+from dualwrite.proxy.proxy import Proxy
+from dualwrite.proxy.server import Server
+from tests.fakes.epochs import SetEpochs
+from tests.fakes.metrics import MemoryMetrics
+from tests.fakes.records import MemoryRecords
+
+TENANTS = {
+    "acme-prod": ("aws-1", "acme"),
+    "bolt-prod": ("aws-1", "bolt"),
+    "cyan-dev": ("gcp-2", "cyan"),
+}
+MAPPING = ValueMap("tenants", ("endpoint_id", "part_id"), TENANTS)
+TEMPLATES = (("partition_key", Template("{endpoint_id}#{part_id}")),)
+
+
+def a_migration(prefix: str) -> Migration:
+    """A table whose key changes, one whose key stays, and one that is changed in place."""
+
+    def side(name: str, hash_name: str, range_name: str, *indexes: IndexSpec) -> TableSide:
+        keys = KeySchema(KeyAttribute(hash_name), KeyAttribute(range_name))
+        return TableSide(prefix + name, keys, indexes)
+
+    by_owner = IndexSpec(
+        "owner-index", KeySchema(KeyAttribute("list_id"), KeyAttribute("owner")), local=True
+    )
+    own = Derivation("endpoint_id", MAPPING, TEMPLATES)
+    parent = ParentLookup("tasks", LookupHow.KEY, (("list_id", "list_id"), ("task_id", "task_id")))
+    tables = (
+        MigratedTable(
+            "notes", Kind.REKEY, side("notes", "endpoint_id", "note_id"),
+            side("notes-v2", "partition_key", "note_id"), own,
+        ),
+        MigratedTable(
+            "tasks", Kind.REKEY, side("tasks", "list_id", "task_id", by_owner),
+            side("tasks-v2", "list_id", "task_id", by_owner), own,
+        ),
+        MigratedTable(
+            "steps", Kind.IN_PLACE, side("steps", "task_id", "step_id"),
+            side("steps", "task_id", "step_id"),
+            Derivation(None, MAPPING, TEMPLATES, (parent,)),
+        ),
+    )  # fmt: skip
+    return Migration("test", "#", tables, prefix + "control")
+
+
+def create_table(boto: Any, side: TableSide, name: str | None = None) -> None:
+    """Create a physical table as the spec has it, stream on."""
+    attributes = {a.name: a.type for a in side.keys.attributes}
+    indexes = []
+    for index in side.indexes:
+        attributes |= {a.name: a.type for a in index.keys.attributes}
+        indexes.append(
+            {
+                "IndexName": index.name,
+                "KeySchema": schema_of(index.keys),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        )
+    boto.create_table(
+        TableName=name or side.name,
+        KeySchema=schema_of(side.keys),
+        AttributeDefinitions=[
+            {"AttributeName": key, "AttributeType": kind} for key, kind in attributes.items()
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        **({"LocalSecondaryIndexes": indexes} if indexes else {}),
+    )
+
+
+def schema_of(keys: KeySchema) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": attribute.name, "KeyType": kind}
+        for attribute, kind in zip(keys.attributes, ("HASH", "RANGE"), strict=False)
+    ]
+
+
+def client_for(url: str) -> Any:
+    """A boto3 client that sends each call once and checks nothing itself."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(
+            retries={"total_max_attempts": 1}, parameter_validation=False, max_pool_connections=50
+        ),
+    )
+
+
+@contextmanager
+def running_loop() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """A uvloop in a thread of its own; yields a function that runs a coroutine there."""
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@dataclass
+class Rig:
+    """The proxy under test, its world, and the plain tables it is compared with."""
+
+    migration: Migration
+    epochs: SetEpochs
+    records: MemoryRecords
+    metrics: MemoryMetrics
+    engine: Any
+    """boto3 client at the engine."""
+    proxied: Any
+    """boto3 client at the proxy."""
+    url: str
+    prefix: str
+    run: Callable[[Coroutine[Any, Any, Any]], Any]
+    tables: dict[str, MigratedTable] = field(default_factory=dict)
+
+    def stand(self, phase: Phase, *, read_share: int = 0, epoch: int = 1) -> None:
+        for table in self.migration.tables:
+            there = phase
+            if table.kind is Kind.IN_PLACE and phase not in (Phase.OFF, Phase.DONE):
+                there = Phase.MIRROR_OLD
+            self.epochs.states[table.name] = TableState(table.name, epoch, there, read_share)
+
+    def items(self, table: str, side: Side) -> list[dict[str, Any]]:
+        """All items as they are stored on one side."""
+        found: list[dict[str, Any]] = self.engine.scan(
+            TableName=self.tables[table].side(side).name, ConsistentRead=True
+        )["Items"]
+        return found
+
+    def differences(self, table: str, leader: Side) -> list[str]:
+        """Keys on which the two sides do not agree; empty for equal tables."""
+        spec = self.tables[table]
+        found = []
+        there = {str(sorted(key_of(item, spec.side(leader.other).keys).items())): item
+                 for item in self.items(table, leader.other)}  # fmt: skip
+        for item in self.items(table, leader):
+            key = translate_key(spec, key_of(item, spec.side(leader).keys), leader, leader.other)
+            assert isinstance(key, dict), f"{key} has no place"
+            other = there.pop(str(sorted(key.items())), None)
+            result = compare(spec, leader, item, other)
+            if getattr(result, "verdict", None) is not Verdict.MATCH:
+                found.append(f"{key}: {result}")
+        return found + [f"extra: {key}" for key in there]
+
+
+@contextmanager
+def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
+    """Create the tables and start a proxy before them."""
+    migration = a_migration(prefix)
+    for table in migration.tables:
+        for side in {table.old.name: table.old, table.new.name: table.new}.values():
+            create_table(boto, side)
+    with running_loop() as run:
+        epochs, records, metrics = SetEpochs(), MemoryRecords(), MemoryMetrics()
+        clock = SystemClock()
+
+        async def start() -> tuple[WireClient, Server, int]:
+            wire = WireClient(
+                engine, region="us-east-1", clock=clock,
+                credentials=lambda: ReadOnlyCredentials("test", "test", None),
+            )  # fmt: skip
+            parents = ParentRows(wire, migration, epochs, clock)
+            proxy = Proxy(
+                wire, migration, epochs, parents, Repairs(records, clock), clock, metrics,
+                process_id=prefix,
+            )  # fmt: skip
+            server = Server(proxy.handle, host="127.0.0.1", port=0)
+            return wire, server, await server.start()
+
+        wire, server, port = run(start())
+        url = f"http://127.0.0.1:{port}"
+        rig = Rig(migration, epochs, records, metrics, boto, client_for(url), url, prefix, run)
+        rig.tables = dict(migration.by_name)
+        try:
+            yield rig
+        finally:
+            run(server.stop(5.0))
+            run(wire.close())
+
+
+def outcome(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
+    """What a client hears: the answer, or the error's type, text and data."""
+    try:
+        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+    except ClientError as error:
+        extra = {
+            name: value
+            for name, value in error.response.items()
+            if name not in ("ResponseMetadata", "Error")
+        }
+        details = error.response["Error"]
+        return {"error": details["Code"], "message": details.get("Message"), **extra}
+    answer.pop("ResponseMetadata", None)
+    return answer
