@@ -1,9 +1,10 @@
 """The migration as frozen values. ``dualwrite.spec_file`` parses them from ``migration.toml``."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from string import Formatter
 
 from dualwrite.core.items import KeySchema
@@ -50,6 +51,23 @@ class Template:
 
     def fill(self, values: Mapping[str, str]) -> str:
         return self.text.format_map(values)
+
+    def split(self, text: str, separator: str) -> dict[str, str] | None:
+        """The fields that ``fill`` made ``text`` of; None where it has another form.
+
+        No field holds the separator, and the spec parts any two fields by one.
+        """
+        found = _form(self.text, separator).fullmatch(text)
+        return None if found is None else dict(zip(self.fields, found.groups(), strict=True))
+
+
+@lru_cache(maxsize=256)
+def _form(template: str, separator: str) -> re.Pattern[str]:
+    part = f"([^{re.escape(separator)}]*)"
+    pieces = Formatter().parse(template)
+    return re.compile(
+        "".join(re.escape(text) + (part if name else "") for text, name, _, _ in pieces)
+    )
 
 
 @dataclass(frozen=True)
@@ -139,11 +157,8 @@ class MigratedTable:
         the other dialect's in ``dw_other``. Empty for an in-place table, which only adds names."""
         if self.kind is Kind.IN_PLACE:
             return frozenset()
-        names = set(self.derivation.names)
-        source = self.derivation.source
-        if source in self.old.keys.names and source not in self.new.keys.names:
-            names.add(source)
-        return frozenset(names)
+        dropped = set(self.old.keys.names) - set(self.new.keys.names)
+        return frozenset({*self.derivation.names, *dropped})
 
 
 @dataclass(frozen=True)

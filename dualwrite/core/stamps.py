@@ -35,7 +35,10 @@ class Stamp:
     def parse(cls, text: str) -> Self:
         """Raises ValueError for a text that no clock of ours wrote."""
         wall, logical, epoch, writer, operation = text.split(".")
-        return cls(int(wall), int(logical), int(epoch), writer, int(operation, 16))
+        stamp = cls(int(wall), int(logical), int(epoch), writer, int(operation, 16))
+        if str(stamp) != text or len(text) != len(FLOOR):
+            raise ValueError(f"not of the fixed width that makes stamps comparable: {text!r}")
+        return stamp
 
 
 class HybridClock:

@@ -165,12 +165,14 @@ def _from_id(
     assert mapping is not None
     parts = mapping.forward.get(old_id)
     if parts is None:
-        problem = _part_problem(table, table.derivation.source or "source", old_id)
+        problem = _part_problem(table.derivation.source or "source", old_id)
         if problem is not None:
             return problem
         if not mapping.identity_fallback:
             return Problem(Reason.UNMAPPED, f"its {table.derivation.source} is not in the mapping")
         parts = (old_id,) * len(mapping.gives)
+        if parts in mapping.backward:
+            return Problem(Reason.UNMAPPED, "another id is mapped to what the fall-back gives it")
     return _fill(table, item, dict(zip(mapping.gives, parts, strict=True)))
 
 
@@ -181,25 +183,30 @@ def _fill(
     for name, template in table.derivation.templates:
         texts = dict(given)
         for wanted in template.fields:
-            if wanted in texts:
-                continue
-            value = item.get(wanted, {})
-            text = value.get("S", value.get("N"))
-            if text is None:
-                return Problem(Reason.EMPTY, f"{wanted} is needed for {name}")
-            texts[wanted] = text
-        for wanted in template.fields:
-            problem = _part_problem(table, wanted, texts[wanted])
+            if wanted not in texts:
+                value = item.get(wanted, {"NULL": True})
+                if "S" not in value:
+                    reason = Reason.EMPTY if "NULL" in value else Reason.WRONG_TYPE
+                    return Problem(reason, f"{wanted} is needed for {name}, as a string")
+                texts[wanted] = value["S"]
+            problem = _part_problem(wanted, texts[wanted])
             if problem is not None:
                 return problem
         filled = template.fill(texts)
-        if len(filled.encode()) > HASH_BYTES_MAX:
-            return Problem(Reason.TOO_LONG, f"{name} would be over {HASH_BYTES_MAX} bytes")
+        most = _bytes_max(table, name)
+        if len(filled.encode()) > most:
+            return Problem(Reason.TOO_LONG, f"{name} would be over {most} bytes")
         values[name] = {"S": filled}
     return Derived(values)
 
 
-def _part_problem(table: MigratedTable, name: str, text: str) -> Problem | None:
+def _bytes_max(table: MigratedTable, name: str) -> int:
+    keys = (table.new.keys, *(index.keys for index in table.new.indexes))
+    is_range = any(schema.range is not None and schema.range.name == name for schema in keys)
+    return PART_BYTES_MAX if is_range else HASH_BYTES_MAX
+
+
+def _part_problem(name: str, text: str) -> Problem | None:
     if not text:
         return Problem(Reason.EMPTY, f"{name} is empty")
     if SEPARATOR in text:
@@ -229,11 +236,8 @@ def invert(
         text = values.get(name, {}).get("S")
         if text is None:
             continue
-        pieces = text.split(SEPARATOR)
-        if (
-            len(pieces) != len(template.fields)
-            or template.fill(filled := dict(zip(template.fields, pieces, strict=True))) != text
-        ):
+        filled = template.split(text, SEPARATOR)
+        if filled is None:
             return Problem(Reason.UNMAPPED, f"{name} does not have the form {template.text!r}")
         texts.update(filled)
     gives = rule.mapping.gives if rule.mapping else ()
@@ -243,6 +247,10 @@ def invert(
             return Problem(Reason.CONTRADICTION, f"{name} contradicts the composed key")
     if not texts:
         return None
+    for name, text in texts.items():
+        problem = _part_problem(name, text)
+        if problem is not None:
+            return problem
     if rule.mapping is None:
         return texts
     if any(name not in texts for name in gives):
@@ -306,40 +314,29 @@ def row_from_client(
     swapped = table.swapped
     body = {name: value for name, value in item.items() if name not in swapped}
     own = {name: item[name] for name in swapped if name in item}
-    if dialect is Side.OLD:
-        return _row_from_old(table, item, body, own, answers)
-    return _row_from_new(table, body, own)
-
-
-def _row_from_old(
-    table: MigratedTable,
-    item: Mapping[str, AttributeValue],
-    body: Item,
-    own: Item,
-    answers: Answers,
-) -> Row | Question | Problem:
+    if dialect is Side.NEW:
+        return _row_from_new(table, body, own)
     derived = derive(table, item, answers)
-    match derived:
-        case Question():
-            return derived
-        case Problem():
-            if _key_is_derived(table):
-                return derived
-            return Row(body, own, {}, problem=derived)
-        case Derived(values):
-            return Row(body, own, values)
+    if isinstance(derived, Derived):
+        return Row(body, own, derived.values)
+    if isinstance(derived, Question) or _key_is_derived(table):
+        return derived
+    return Row(body, own, {}, problem=derived)
 
 
 def _row_from_new(table: MigratedTable, body: Item, own: Item) -> Row | Problem:
     texts = invert(table, own)
-    if isinstance(texts, Problem):
-        return texts
-    source = table.derivation.source
     if texts is None:
-        if _key_is_derived(table):
-            return Problem(Reason.EMPTY, "the derived key is missing")
-        return Row(body, {}, own, problem=Problem(Reason.ORPHAN, "no derived attribute is given"))
-    old = {source: {"S": texts[source]}} if source and source in table.swapped else {}
+        texts = Problem(Reason.ORPHAN, "no derived attribute is given")
+    if isinstance(texts, Problem):
+        return texts if _key_is_derived(table) else Row(body, {}, own, problem=texts)
+    wanted = [name for name in table.old.keys.names if name in table.swapped]
+    if any(name not in texts for name in wanted):
+        return Problem(Reason.EMPTY, f"{', '.join(wanted)} cannot be told from the item")
+    source = table.derivation.source
+    if source is not None and source in table.swapped and source not in wanted:
+        wanted.append(source)
+    old: Item = {name: {"S": texts[name]} for name in wanted if name in texts}
     return Row(body, old, own)
 
 
