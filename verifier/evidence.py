@@ -209,6 +209,7 @@ async def _lead_since(records: Records, state: TableState) -> int | Absent:
     entries: tuple[Record, ...] = await records.list(AUDIT)
     for record in reversed(entries):
         entry = load(AuditEntry, record.value)
-        if (entry.table, entry.epoch) == (state.table, state.lead_epoch):
+        same_epoch = (entry.table, entry.epoch) == (state.table, state.lead_epoch)
+        if same_epoch and entry.outcome != "abandoned":
             return entry.at_ms
     raise KeyError(f"the audit has no entry for epoch {state.lead_epoch}")

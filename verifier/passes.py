@@ -56,12 +56,15 @@ class Tally:
     untransformable: int = 0
     orphans: int = 0
     errors: int = 0
+    only_on_new: int = 0
 
-    def settle(self, comparison: Comparison, *, drift: bool) -> None:
+    def settle(self, comparison: Comparison, leader: Side, *, drift: bool) -> None:
         """Count a key whose comparison is sure; each key comes here once."""
         if comparison.problem is not None:
             if comparison.left:
                 self.untransformable += 1
+                # A row that is left has something wanted only where the leader lacks it.
+                self.only_on_new += leader is Side.NEW and comparison.wanted is None
             else:
                 self.orphans += 1
         if drift:
@@ -215,7 +218,7 @@ class Passes:
 
     async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
         if verdict_of(comparison) is Verdict.MATCH:
-            self.tally.settle(comparison, drift=False)
+            self.tally.settle(comparison, self._leader, drift=False)
             return
         self._suspects[suspect] = None
         if comparison.verdict is Verdict.MATCH:
@@ -269,7 +272,7 @@ class Passes:
             if outcome is Outcome.UNPROVEN:
                 continue
             del watched[suspect]
-            self.tally.settle(comparison, drift=outcome is Outcome.DRIFT)
+            self.tally.settle(comparison, self._leader, drift=outcome is Outcome.DRIFT)
             if outcome is Outcome.DRIFT:
                 await self._repair(suspect, f"sweep: {look.verdict.value}")
 

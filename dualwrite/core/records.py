@@ -62,6 +62,8 @@ class Member:
     metrics_port: int = 0
     port: int = 0
     started_ms: int = 0
+    process: str = ""
+    """Whose life this is; the controller's record has a fixed name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Command:
     message: str = ""
     gates: tuple[Mapping[str, str], ...] = ()
     """Closed or unknown gates: table, gate, verdict, reason, see."""
+    goals: Mapping[str, str] = field(default_factory=dict)
+    """What the controller took the command to mean, by table: a phase, or a share in percent.
+    Written before the first step, so that whoever resumes the command goes to the same place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,8 @@ class SweepResult:
     orphans: int = 0
     errors: int = 0
     """Above 0 nothing is proven, whatever the counts say."""
+    only_on_new: int = 0
+    """Those of ``untransformable`` that stand on new while new leads: going back loses them."""
     phase: str = ""
     """The phase in which the sweep began."""
     epoch: int = 0

@@ -2,7 +2,6 @@
 
 from enum import Enum
 
-from dualwrite.core.phases import Kind
 from dualwrite.core.records import GateVerdict, Repair, SweepResult
 from dualwrite.core.spec import MigratedTable, Underivable, Unmappable
 from dualwrite.core.transform import Reason
@@ -60,12 +59,13 @@ def _accepted(table: MigratedTable, trouble: _Trouble) -> bool:
 
 
 def _trouble(table: MigratedTable, repair: Repair) -> _Trouble:
-    reasons = {reason for reason in Reason if reason.value in repair.reason}
-    if not reasons:
+    """By the word before the colon, which is a ``Reason`` or ``refused`` (by the engine)."""
+    reason = repair.reason.partition(":")[0]
+    if reason == "refused" or reason == Reason.OVERSIZE:
+        return _Trouble.UNMAPPABLE
+    if reason not in set(Reason):
         return _Trouble.OTHER
-    key_is_derived = table.kind is Kind.REKEY and any(
+    key_is_derived = any(
         name in table.swapped for name in (*table.new.keys.names, *table.old.keys.names)
     )
-    if key_is_derived or Reason.OVERSIZE in reasons:
-        return _Trouble.UNMAPPABLE
-    return _Trouble.UNDERIVABLE
+    return _Trouble.UNMAPPABLE if key_is_derived else _Trouble.UNDERIVABLE

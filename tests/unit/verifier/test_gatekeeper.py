@@ -1,0 +1,71 @@
+"""The gatekeeper judges by what the records say now, and shows it."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from dualwrite.control.gatekeeper import GateKeeper
+from dualwrite.core import metric_names
+from dualwrite.core.phases import Phase, TableState
+from dualwrite.core.records import MEMBER, Member, dump
+from tests.fakes.clock import VirtualClock
+from tests.fakes.metrics import MemoryMetrics
+from tests.fakes.records import Fault, MemoryRecords
+from tests.fakes.verifying import boards, migration
+from verifier.gatekeeper import Gates
+
+OFF = TableState("boards", 1, Phase.OFF)
+
+
+def test_a_move_is_judged_by_its_gates_and_shown() -> None:
+    """One verdict a gate, in the metric too: 1 open, 0 closed, -1 unknown."""
+
+    async def go() -> None:
+        records, metrics = MemoryRecords(), MemoryMetrics()
+        gates: GateKeeper = Gates(records, migration(), VirtualClock(), metrics)
+        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
+        shown = (metric_names.GATE, "boards", "acknowledged")
+        assert (verdict.gate, verdict.verdict) == ("acknowledged", "open")
+        assert metrics.values[shown] == 1
+
+        records.put(MEMBER, "p1", dump(Member("proxy", 1, 1, 3.0, {"boards": 0})))
+        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
+        assert verdict.verdict == "closed"
+        assert metrics.values[shown] == 0
+
+        async def fail(operation: str, kind: str, name: str) -> Fault:
+            return Fault.UNREACHABLE
+
+        records.hook = fail
+        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
+        assert verdict.verdict == "unknown"
+        assert metrics.values[shown] == -1
+
+    asyncio.run(go())
+
+
+def test_reads_are_judged_where_the_follower_would_serve_more() -> None:
+    """More reads from new are judged, fewer are always allowed."""
+
+    async def go() -> None:
+        gates = Gates(MemoryRecords(), migration(), VirtualClock(), MemoryMetrics())
+        mirrored = replace(OFF, phase=Phase.MIRROR_OLD, read_share=25)
+        judged = await gates.judge_reads(boards(), mirrored, 100)
+        assert any(verdict.verdict != "open" for verdict in judged)
+        assert await gates.judge_reads(boards(), mirrored, 0) == ()
+
+    asyncio.run(go())
+
+
+def test_what_is_not_on_the_square_is_not_judged() -> None:
+    """An illegal move and a foreign table are errors of the caller."""
+
+    async def go() -> None:
+        gates = Gates(MemoryRecords(), migration(), VirtualClock(), MemoryMetrics())
+        with pytest.raises(KeyError):
+            await gates.judge(boards(), OFF, Phase.DONE)
+        with pytest.raises(KeyError):
+            await gates.judge(replace(boards(), name="strange"), OFF, Phase.MIRROR_OLD)
+
+    asyncio.run(go())
