@@ -24,6 +24,8 @@ class Role(StrEnum):
     PROXY = "proxy"
     CONSUMER = "consumer"
     CONTROLLER = "controller"
+    VERIFIER = "verifier"
+    """The controller's process, as the reader of both sides that its sweeps are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""What all verbs share: options, exit codes, errors as one plain line, JSON."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dualwrite.core.errors import (
+    DualwriteError,
+    OutcomeUnknown,
+    Refused,
+    SpecError,
+    StateConflict,
+    Unreachable,
+)
+from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.settings import SettingsError
+from dualwrite.wiring import NoControlTable
+
+
+class Exit(IntEnum):
+    """What the exit code of every verb means."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    """A gate is closed, or nothing proves it open."""
+    UNREACHABLE = 4
+    """The engine does not answer, or no controller is alive."""
+
+
+class NoController(DualwriteError):
+    """No controller is alive to do what was asked; the message says how to start one."""
+
+
+class UsageError(DualwriteError):
+    """The command line asks for something that does not exist."""
+
+
+SpecOption = Annotated[
+    Path,
+    typer.Option("--spec", envvar="DUALWRITE_SPEC", help="The migration.toml.", metavar="FILE"),
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        envvar="DUALWRITE_ENDPOINT",
+        help="URL of the DynamoDB engine.",
+        metavar="URL",
+    ),
+]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help="AWS Region; else AWS_REGION, else us-east-1.")
+]
+TableOption = Annotated[
+    str | None,
+    typer.Option("--table", help="Logical name of one table; default: all.", metavar="NAME"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, as docs/cli.md says.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why; goes to the audit.", metavar="TEXT")
+]
+WhoOption = Annotated[
+    str | None,
+    typer.Option("--who", envvar="DUALWRITE_WHO", help="Who asks; default: the user's name."),
+]
+MetricsPortOption = Annotated[
+    int, typer.Option("--metrics-port", help="Port of /metrics on loopback; 0: a free one.")
+]
+LeaseOption = Annotated[
+    float, typer.Option("--lease-seconds", help="How long a silent process is still trusted.")
+]
+SupervisedOption = Annotated[
+    bool, typer.Option("--supervised", hidden=True, help="Stop when standard input ends.")
+]
+
+WIDTH_IN_PIPES = 200
+
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
+"""Texts may hold brackets (keys do), so none is read as markup."""
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def whoever(who: str | None) -> str:
+    """The name that goes to the audit."""
+    if who:
+        return who
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def chosen(migration: Migration, table: str | None) -> tuple[MigratedTable, ...]:
+    """The named table, or all. Raises UsageError."""
+    if table is None:
+        return migration.tables
+    if table not in migration.by_name:
+        names = ", ".join(sorted(migration.by_name))
+        raise UsageError(f"the spec has no table {table!r}; it has {names}")
+    return (migration.by_name[table],)
+
+
+@contextmanager
+def reported(as_json: bool = False) -> Iterator[None]:
+    """Turn an error into one plain line on standard error and an exit code; a spec's problems
+    are a line each."""
+    try:
+        yield
+    except DualwriteError as error:
+        code, line = explain(error)
+        if as_json:
+            show_json({"error": line, "exit": int(code)})
+        for each in line.splitlines():
+            print(f"dualwrite: {each}", file=sys.stderr)
+        raise typer.Exit(code) from None
+
+
+def explain(error: DualwriteError) -> tuple[Exit, str]:
+    """The exit code and the line for an error."""
+    line = " ".join(str(error).split())
+    match error:
+        case SpecError():
+            return Exit.USAGE, str(error)
+        case SettingsError() | UsageError():
+            return Exit.USAGE, line
+        case NoController():
+            return Exit.UNREACHABLE, line
+        case NoControlTable():
+            return Exit.FAILED, line
+        case Unreachable():
+            return Exit.UNREACHABLE, f"the engine cannot be reached: {line}"
+        case OutcomeUnknown():
+            return Exit.UNREACHABLE, f"the engine did not answer; look before you repeat: {line}"
+        case Refused():
+            return Exit.FAILED, f"the engine refused: {line}"
+        case StateConflict():
+            return Exit.FAILED, line
+    return Exit.FAILED, line
+
+
+def gate_line(gate: Mapping[str, Any]) -> str:
+    """One gate for people: its name, verdict and reason."""
+    see = f" (see: {gate['see']})" if gate.get("see") else ""
+    return f"{gate['gate']}: {gate['verdict']}: {gate['reason']}{see}"

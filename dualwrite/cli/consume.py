@@ -1,0 +1,35 @@
+"""``dualwrite consume``: one consumer."""
+
+from dualwrite import wiring
+from dualwrite.cli.base import (
+    EndpointOption,
+    LeaseOption,
+    MetricsPortOption,
+    RegionOption,
+    SpecOption,
+    SupervisedOption,
+    reported,
+)
+from dualwrite.settings import parse
+
+
+def consume(
+    spec: SpecOption,
+    endpoint: EndpointOption = None,
+    region: RegionOption = None,
+    metrics_port: MetricsPortOption = 0,
+    lease_seconds: LeaseOption = 3.0,
+    supervised: SupervisedOption = False,
+) -> None:
+    """Read both streams, copy and repair, until SIGTERM or Ctrl-C."""
+    with reported():
+        wiring.run_consumer(
+            parse(
+                spec,
+                endpoint,
+                region=region,
+                metrics_port=metrics_port,
+                lease_seconds=lease_seconds,
+                supervised=supervised,
+            )
+        )

@@ -1,0 +1,162 @@
+"""What the control table says of a migration, as the JSON-ready answer of ``dualwrite status``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dualwrite.core.phases import Kind, Side, TableState
+from dualwrite.core.ports import Record, Records
+from dualwrite.core.records import (
+    BACKFILL,
+    BYPASS,
+    QUARANTINE,
+    REPAIR,
+    SEGMENT,
+    STATE,
+    STREAM,
+    SWEPT,
+    BackfillOrder,
+    Bypass,
+    Repair,
+    Segment,
+    StreamProgress,
+    SweepResult,
+    load,
+)
+from dualwrite.core.spec import MigratedTable
+
+
+async def state_of(records: Records, table: str) -> TableState:
+    """The state as it stands; a table that nobody moved yet is off. Raises EngineError."""
+    record = await records.read(STATE, table)
+    return TableState(table) if record is None else load(TableState, record.value)
+
+
+async def table_overview(records: Records, table: MigratedTable, now_ms: int) -> dict[str, Any]:
+    """One entry of ``tables``. Raises EngineError."""
+    state = await state_of(records, table.name)
+    order = await records.read(BACKFILL, table.name)
+    backfill = None
+    if order is not None:
+        wanted = load(BackfillOrder, order.value)
+        segments = await records.list(SEGMENT, f"{table.name}/{wanted.run}/")
+        backfill = backfill_overview(
+            wanted, [load(Segment, segment.value) for segment in segments], now_ms
+        )
+    swept = await records.read(SWEPT, table.name)
+    bypass = await records.read(BYPASS, table.name)
+    sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+    return {
+        "table": table.name,
+        "kind": table.kind.value,
+        "phase": state.phase.value,
+        "leader": state.phase.leader.value,
+        "mode": state.phase.mode.value,
+        "epoch": state.epoch,
+        "lead_epoch": state.lead_epoch,
+        "read_share": state.read_share,
+        "shadow_share": state.shadow_share,
+        "backfill": backfill,
+        "lag": {
+            side.value: stream_overview(
+                await records.read(STREAM, f"{table.name}/{side.value}"), now_ms
+            )
+            for side in sides
+        },
+        "drift": sweep_overview(swept),
+        "repairs": repairs_overview(await records.list(REPAIR, f"{table.name}/"), now_ms),
+        "bypass_writes": load(Bypass, bypass.value).count if bypass else 0,
+        "quarantined": len(await records.list(QUARANTINE, f"{table.name}/")),
+    }
+
+
+def backfill_overview(
+    order: BackfillOrder, segments: Sequence[Segment], now_ms: int
+) -> dict[str, Any]:
+    """Progress of one backfill; ``share`` is 0..1, ``eta_seconds`` None where nothing tells."""
+    done = sum(segment.done for segment in segments)
+    complete = len(segments) == order.segments and done == order.segments
+    scanned = sum(segment.scanned for segment in segments)
+    if complete:
+        share = 1.0
+    elif order.items_estimate:
+        # The estimate is hours old at AWS, so an unfinished copy never claims to be whole.
+        share = min(scanned / order.items_estimate, 0.99)
+    else:
+        share = done / order.segments
+    started = min((segment.started_ms for segment in segments if segment.started_ms), default=0)
+    eta = None
+    if order.wanted == "run" and started and 0 < share < 1:
+        eta = round((now_ms - started) / 1000 * (1 - share) / share, 1)
+    return {
+        "run": order.run,
+        "wanted": order.wanted,
+        "complete": complete,
+        "share": round(share, 4),
+        "eta_seconds": 0.0 if complete else eta,
+        "segments": order.segments,
+        "segments_done": done,
+        "scanned": scanned,
+        "copied": sum(segment.copied for segment in segments),
+        "present": sum(segment.present for segment in segments),
+        "left": sum(segment.left for segment in segments),
+    }
+
+
+def stream_overview(record: Record | None, now_ms: int) -> dict[str, Any] | None:
+    """One side's stream; None where nobody has read it yet."""
+    if record is None:
+        return None
+    seen = load(StreamProgress, record.value)
+    return {
+        "seconds": round(seen.lag_seconds, 3),
+        "records": seen.lag_records,
+        "shards": seen.shards,
+        "gaps": seen.gaps,
+        "said_seconds_ago": max(0.0, round((now_ms - seen.updated_ms) / 1000, 1)),
+    }
+
+
+def sweep_overview(record: Record | None) -> dict[str, Any] | None:
+    """The newest sweep; None where there was none."""
+    if record is None:
+        return None
+    swept = load(SweepResult, record.value)
+    return {
+        "run": swept.run,
+        "done": swept.done,
+        "clean": swept.clean,
+        "compared": swept.compared,
+        "missing": swept.missing,
+        "extra": swept.extra,
+        "different": swept.different,
+        "untransformable": swept.untransformable,
+        "orphans": swept.orphans,
+        "errors": swept.errors,
+        "phase": swept.phase,
+        "finished_ms": swept.finished_ms,
+    }
+
+
+def repairs_overview(found: Sequence[Record], now_ms: int) -> dict[str, Any]:
+    """Counts of the repair queue; ``poison`` waits for a person."""
+    repairs = [load(Repair, record.value) for record in found]
+    waiting = [repair for repair in repairs if not repair.poison]
+    oldest = min((repair.first_ms for repair in waiting if repair.first_ms), default=now_ms)
+    return {
+        "waiting": len(waiting),
+        "poison": len(repairs) - len(waiting),
+        "oldest_seconds": max(0.0, round((now_ms - oldest) / 1000, 1)),
+    }
+
+
+def member_overview(process: str, value: Mapping[str, Any], alive: bool) -> dict[str, Any]:
+    """One entry of ``members``."""
+    return {
+        "process": value.get("process") or process,
+        "role": value["role"],
+        "alive": alive,
+        "pid": value["pid"],
+        "port": value.get("port", 0),
+        "metrics_port": value.get("metrics_port", 0),
+        "acks": dict(value.get("acks", {})),
+    }
