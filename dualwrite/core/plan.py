@@ -198,7 +198,16 @@ def leader_action(wish: Wish, side: Side, stamp: str, row: Row | None) -> Action
     expressions.values[STAMP_VALUE] = {"S": stamp}
     if wish.verb is Verb.UPDATE:
         expressions.set(f"{STAMP} = {STAMP_VALUE}")
+        if wish.dialect is not side:
+            expressions.require(f"attribute_exists({OTHER})")
     return expressions.into(_target(wish, side, row, stamp))
+
+
+def lacks_map(wish: Wish, side: Side, item: Item | None) -> bool:
+    """Whether a refused update of the other dialect met an item, or no item, without the map that
+    it writes or keeps there: then it must be evaluated on its base."""
+    foreign = wish.verb is Verb.UPDATE and wish.dialect is not side
+    return foreign and (item is None or OTHER not in item)
 
 
 def based_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | None) -> Action:

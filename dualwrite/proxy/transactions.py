@@ -182,7 +182,8 @@ async def _prepare(services: Services, part: Part) -> None:
     leader = state.phase.leader
     part.stamp, part.seen, part.after = services.stamps.next(state.epoch), None, None
     atomic_mode = state.phase.mode is Mode.ATOMIC
-    if part.verb is Verb.UPDATE and (atomic_mode or needs_evaluation(wanted)):
+    foreign = wanted.dialect is not leader
+    if part.verb is Verb.UPDATE and (atomic_mode or foreign or needs_evaluation(wanted)):
         base = await based.read_base(services, wanted, leader)
         if based.makes_nothing(wanted, base):
             part.seen = base.seen

@@ -12,6 +12,7 @@ from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     follower_delete,
     follower_put,
+    lacks_map,
     leader_action,
     needs_evaluation,
     pass_parameters,
@@ -121,7 +122,10 @@ async def _mirrored(services: Services, wish: Wish, state: TableState, row: Row 
     leader = state.phase.leader
     follower = leader.other if state.phase.mode is Mode.MIRROR else None
     plain = wish.verb is not Verb.UPDATE or wish.return_values in PLAIN_RETURNS
-    stamp, reply = await _lead(services, wish, state, row, plain=plain)
+    led = await _lead(services, wish, state, row, plain=plain)
+    if led is None:
+        return await based.write(services, wish, state, row)
+    stamp, reply = led
     if wish.verb is Verb.UPDATE:
         image = reply.get("Attributes") if plain else await reread(services, wish, leader)
         row = await image_row(services, wish, leader, image)
@@ -143,8 +147,11 @@ async def _mirrored(services: Services, wish: Wish, state: TableState, row: Row 
 
 async def _lead(
     services: Services, wish: Wish, state: TableState, row: Row | None, *, plain: bool
-) -> tuple[str, Body]:
-    """The leader's write and its reply; raises ClientError. A newer stamp moves our clock."""
+) -> tuple[str, Body] | None:
+    """The leader's write and its reply; None: it must be evaluated on its base instead.
+
+    A newer stamp moves our clock. Raises ClientError.
+    """
     side = state.phase.leader
     for tries in range(TRIES_MAX):
         stamp = services.stamps.next(state.epoch)
@@ -159,6 +166,8 @@ async def _lead(
         outcome: Outcome = (
             judge_guarded(old_item(result), stamp) if isinstance(result, Refused) else result
         )
+        if isinstance(result, Refused) and lacks_map(wish, side, old_item(result)):
+            return None
         services.metrics.observe(
             metric_names.LEADER_SECONDS, wish.table.name,
             value=services.clock.monotonic_seconds() - started,

