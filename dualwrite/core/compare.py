@@ -55,6 +55,11 @@ class Comparison:
     left: bool = False
     """With ``problem``: the row is not carried, it stays where it is (in place: as it is)."""
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to write and nothing to report."""
+        return self.verdict is Verdict.MATCH and self.annotation is None and self.problem is None
+
 
 def transformed(
     table: MigratedTable,

@@ -1,0 +1,276 @@
+"""The backfill: a parallel scan in leased segments, each checkpointed after its page is applied."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from consumers.bypass import Bypasses
+from consumers.copy import Copied, Copier, NotNow
+from consumers.effort import Effort
+from consumers.members import Consumers, Stillness
+from consumers.pace import Pace
+from consumers.rate import Bucket, copy_units
+from dualwrite.core import metric_names
+from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, StateConflict
+from dualwrite.core.items import Item, size_bytes
+from dualwrite.core.phases import Phase
+from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records
+from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
+from dualwrite.core.spec import MigratedTable, Migration
+
+RUN = "run"
+
+log = structlog.get_logger()
+
+
+class _Owned:
+    """A segment this process works on; all writes of its record go through here, one at a time."""
+
+    def __init__(self, records: Records, record: Record, segment: Segment) -> None:
+        self.segment = segment
+        self._records = records
+        self._record = record
+        self._writing = asyncio.Lock()
+
+    async def write(self, **changes: Any) -> None:
+        """Change and renew. Raises StateConflict where the segment is another's now."""
+        async with self._writing:
+            wanted = replace(self.segment, counter=self.segment.counter + 1, **changes)
+            self._record = await self._records.write(
+                SEGMENT, self._record.name, dump(wanted), expected=self._record.version
+            )
+            self.segment = wanted
+
+
+class Backfill:
+    """Serves BACKFILL orders together with the other live consumers."""
+
+    def __init__(
+        self,
+        dynamo: Dynamo,
+        records: Records,
+        migration: Migration,
+        epochs: Epochs,
+        copier: Copier,
+        bypasses: Bypasses,
+        consumers: Consumers,
+        clock: Clock,
+        metrics: Metrics,
+        effort: Effort,
+        pace: Pace,
+    ) -> None:
+        self._dynamo = dynamo
+        self._records = records
+        self._migration = migration
+        self._epochs = epochs
+        self._copier = copier
+        self._bypasses = bypasses
+        self._consumers = consumers
+        self._clock = clock
+        self._metrics = metrics
+        self._effort = effort
+        self._pace = pace
+        self._stillness = Stillness(clock)
+        self._orders: dict[str, BackfillOrder] = {}
+        self._complete: dict[str, str] = {}
+        """By table: the run that is known to be complete."""
+        self._buckets: dict[str, Bucket] = defaultdict(lambda: Bucket(clock))
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def step(self) -> None:
+        """Look at the orders and start what is wanted and free. Raises EngineError."""
+        self._running = {name: task for name, task in self._running.items() if not task.done()}
+        self._orders = {
+            record.name: load(BackfillOrder, record.value)
+            for record in await self._records.list(BACKFILL)
+            if record.name in self._migration.by_name
+        }
+        for name, order in self._orders.items():
+            self._bypasses.begin(name, order.asked_ms)
+        open_orders = {
+            name: order
+            for name, order in self._orders.items()
+            if self._complete.get(name) != order.run
+        }
+        if not open_orders:
+            return
+        records = {record.name: record for record in await self._records.list(SEGMENT)}
+        self._stillness.observe(records.values())
+        for name, order in open_orders.items():
+            await self._serve(self._migration.by_name[name], order, records)
+
+    async def stop(self) -> None:
+        """Leave off; segments in work are released at their last checkpoint."""
+        running, self._running = self._running, {}
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+    async def _serve(
+        self, table: MigratedTable, order: BackfillOrder, records: Mapping[str, Record]
+    ) -> None:
+        names = [segment_name(table, order, number) for number in range(order.segments)]
+        segments = {name: load(Segment, records[name].value) for name in names if name in records}
+        self._show(table, order, segments.values())
+        if len(segments) == len(names) and all(one.done for one in segments.values()):
+            self._complete[table.name] = order.run
+            log.info("backfill complete", table=table.name, run=order.run)
+            return
+        if not self._may_run(table, order.run):
+            return
+        for number, name in enumerate(names):
+            if len(self._running) >= self._pace.segments_in_flight_max:
+                return
+            if name in self._running:
+                continue
+            segment = segments.get(name, Segment())
+            if not segment.done and self._is_free(name, segment):
+                await self._start(table, order, number, name, records.get(name), segment)
+
+    def _is_free(self, name: str, segment: Segment) -> bool:
+        if segment.owner in ("", self._consumers.me):
+            return True
+        return self._stillness.seconds(name) > self._pace.silence_seconds
+
+    async def _start(
+        self,
+        table: MigratedTable,
+        order: BackfillOrder,
+        number: int,
+        name: str,
+        record: Record | None,
+        segment: Segment,
+    ) -> None:
+        mine = replace(
+            segment,
+            owner=self._consumers.me,
+            counter=segment.counter + 1,
+            started_ms=segment.started_ms or self._clock.wall_ms(),
+        )
+        try:
+            taken = await self._records.write(
+                SEGMENT, name, dump(mine), expected=record.version if record else 0
+            )
+        except StateConflict:
+            return  # another consumer was faster
+        owned = _Owned(self._records, taken, mine)
+        self._running[name] = asyncio.create_task(self._run(table, order, number, owned))
+
+    # -- one segment --------------------------------------------------------------------------
+
+    async def _run(
+        self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
+    ) -> None:
+        log.info("segment begins", table=table.name, segment=number, of=order.segments)
+        heart = asyncio.create_task(self._renew(owned))
+        try:
+            await self._scan(table, order, number, owned)
+        except StateConflict:
+            log.warning("segment lost to another consumer", table=table.name, segment=number)
+        except NotNow as error:
+            log.warning("backfill stands", table=table.name, error=str(error))
+        finally:
+            heart.cancel()
+            with suppress(asyncio.CancelledError, DualwriteError):
+                await heart
+            with suppress(DualwriteError):
+                await owned.write(owner="")
+
+    async def _renew(self, owned: _Owned) -> None:
+        """A slow page must not cost the lease."""
+        while True:
+            await self._clock.sleep(self._pace.renew_seconds)
+            with suppress(EngineError):
+                await owned.write()
+
+    async def _scan(
+        self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
+    ) -> None:
+        failures = 0
+        while not owned.segment.done and self._may_run(table, order.run):
+            try:
+                await self._page(table, order, number, owned)
+            except (EngineError, LeaseExpired) as error:
+                # The page is not checkpointed and is done again; all of it may be repeated.
+                failures += 1
+                log.warning("page is repeated", table=table.name, error=str(error))
+                await self._effort.back_off(failures)
+            else:
+                failures = 0
+
+    async def _page(
+        self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
+    ) -> None:
+        request: dict[str, Any] = {
+            "TableName": table.old.name,
+            "ConsistentRead": True,
+            "Segment": number,
+            "TotalSegments": order.segments,
+            "Limit": self._pace.scan_page_items,
+        }
+        if owned.segment.checkpoint is not None:
+            request["ExclusiveStartKey"] = owned.segment.checkpoint
+        answer = await self._dynamo.call("Scan", request)
+        items: list[Item] = answer.get("Items", [])
+        counts = await self._copy_all(table, items)
+        following = answer.get("LastEvaluatedKey") or None
+        before = owned.segment
+        await owned.write(
+            checkpoint=following,
+            done=following is None,
+            scanned=before.scanned + len(items),
+            copied=before.copied + counts[Copied.COPIED],
+            present=before.present + counts[Copied.PRESENT],
+            left=before.left + counts[Copied.LEFT],
+            bytes=before.bytes + sum(size_bytes(item) for item in items),
+            finished_ms=0 if following else self._clock.wall_ms(),
+        )
+
+    async def _copy_all(self, table: MigratedTable, items: list[Item]) -> Counter[Copied]:
+        counts: Counter[Copied] = Counter()
+        step = self._pace.writes_in_flight_max
+        for start in range(0, len(items), step):
+            part = items[start : start + step]
+            order = self._orders.get(table.name)
+            rate = order.units_per_second_max if order else 0.0
+            # Everybody takes his share of what the order allows.
+            await self._buckets[table.name].take(copy_units(part), rate / len(self._consumers.live))
+            counts.update(
+                await self._effort.together(self._copier.copy(table, item) for item in part)
+            )
+        return counts
+
+    def _may_run(self, table: MigratedTable, run: str) -> bool:
+        order = self._orders.get(table.name)
+        if order is None or order.run != run or order.wanted != RUN:
+            return False
+        try:
+            return self._epochs.current(table.name).phase is Phase.MIRROR_OLD
+        except LeaseExpired:
+            return False
+
+    # -- progress -----------------------------------------------------------------------------
+
+    def _show(
+        self, table: MigratedTable, order: BackfillOrder, segments: Iterable[Segment]
+    ) -> None:
+        seen = list(segments)
+        for result in ("scanned", "copied", "present", "left"):
+            amount = sum(getattr(segment, result) for segment in seen)
+            self._metrics.set(metric_names.BACKFILL_ITEMS, table.name, result, value=float(amount))
+        done = sum(segment.done for segment in seen)
+        share = done / order.segments
+        if order.items_estimate and share < 1:
+            scanned = sum(segment.scanned for segment in seen)
+            share = max(share, min(0.99, scanned / order.items_estimate))
+        self._metrics.set(metric_names.BACKFILL_SHARE, table.name, value=share)
+
+
+def segment_name(table: MigratedTable, order: BackfillOrder, number: int) -> str:
+    """A segment's name in the control table."""
+    return f"{table.name}/{order.run}/{number}"

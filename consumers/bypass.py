@@ -1,0 +1,50 @@
+"""Counts writes that went past the proxy; the count is durable before their records are applied."""
+
+from dualwrite.core import metric_names
+from dualwrite.core.errors import StateConflict
+from dualwrite.core.ports import Clock, Metrics, Records
+from dualwrite.core.records import BYPASS, Bypass, dump, load
+
+TRIES_MAX = 20
+
+
+class Bypasses:
+    """By table. A write is one past the proxy only from ``begin`` on: before the backfill was
+    asked for, not every proxy gave stamps yet."""
+
+    def __init__(self, records: Records, clock: Clock, metrics: Metrics) -> None:
+        self._records = records
+        self._clock = clock
+        self._metrics = metrics
+        self._begin_ms: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
+
+    def begin(self, table: str, asked_ms: int) -> None:
+        """All proxies have acknowledged mirror mode by this wall clock."""
+        self._begin_ms.setdefault(table, asked_ms)
+
+    def counts(self, table: str, created_ms: int) -> bool:
+        """Whether an unstamped write of that time went past the proxy."""
+        begun = self._begin_ms.get(table)
+        return begun is not None and created_ms > begun
+
+    def note(self, table: str) -> None:
+        """Count one, in memory."""
+        self._counted[table] = self._counted.get(table, 0) + 1
+        self._metrics.add(metric_names.BYPASS_WRITES, table)
+
+    async def flush(self, table: str) -> None:
+        """Make the count durable. Raises EngineError."""
+        count = self._counted.get(table, 0)
+        for _ in range(TRIES_MAX if count else 0):
+            found = await self._records.read(BYPASS, table)
+            before = Bypass(0, 0) if found is None else load(Bypass, found.value)
+            wanted = Bypass(before.count + count, self._clock.wall_ms())
+            try:
+                await self._records.write(
+                    BYPASS, table, dump(wanted), expected=0 if found is None else found.version
+                )
+            except StateConflict:
+                continue
+            self._counted[table] -= count
+            return

@@ -1,0 +1,68 @@
+"""Stream records as the service reads them: hints that a key may be dirty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dualwrite.core.items import HIDDEN, OTHER, STAMP, Item, Key, same, stamp_of
+
+_TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record: the item before and after; None for no item."""
+
+    sequence: str
+    created_ms: int
+    keys: Key
+    old: Item | None
+    new: Item | None
+    by_ttl: bool = False
+
+    @property
+    def only_annotates(self) -> bool:
+        """Whether nothing changed but that hidden attributes were added."""
+        if self.old is None or self.new is None or (STAMP in self.old and OTHER in self.old):
+            return False
+        for name in HIDDEN:
+            if name in self.old and self.old[name] != self.new.get(name):
+                return False
+        return _visible_is_same(self.old, self.new)
+
+    @property
+    def is_bypass(self) -> bool:
+        """Whether a leader's item was written by somebody who gives no stamps.
+
+        A removal cannot tell, for a record shows no stamp of the deleter.
+        """
+        if self.new is None or self.by_ttl:
+            return False
+        stamp = stamp_of(self.new)
+        if self.old is None:
+            return stamp is None
+        if stamp is not None and stamp != stamp_of(self.old):
+            return False
+        return not _visible_is_same(self.old, self.new)
+
+
+def change_of(record: Mapping[str, Any]) -> Change:
+    """Read one record of ``GetRecords``."""
+    data = record["dynamodb"]
+    identity = record.get("userIdentity") or {}
+    principal = identity.get("principalId", identity.get("PrincipalId"))
+    return Change(
+        data["SequenceNumber"],
+        int(float(data.get("ApproximateCreationDateTime", 0)) * 1000),
+        data["Keys"],
+        data.get("OldImage"),
+        data.get("NewImage"),
+        principal == _TTL_PRINCIPAL,
+    )
+
+
+def _visible_is_same(old: Item, new: Item) -> bool:
+    return same(
+        {name: value for name, value in old.items() if name not in HIDDEN},
+        {name: value for name, value in new.items() if name not in HIDDEN},
+    )

@@ -1,0 +1,144 @@
+"""Copies one scanned item, without ever overwriting what is newer.
+
+Two writes: first the old item gets its hidden map and, where nobody stamped it yet, the floor
+stamp, which is refused when it changed since the scan; then new gets the copy if it has none. Both
+records carry one stamp, so the streams prove the key clean without reading it. A row that is
+deleted in between leaves its copy behind, and the copy's own stream record is what removes it.
+"""
+
+from enum import StrEnum
+
+from consumers import requests
+from consumers.effort import Effort
+from consumers.keys import DirtyKey, dirty_key
+from consumers.poison import Poison
+from consumers.reconcile import Reconciler, Result, Work, reason_text
+from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.errors import RETRYABLE, DualwriteError, EngineError, Refused
+from dualwrite.core.items import Item
+from dualwrite.core.phases import Kind, Phase, Side
+from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import FLOOR
+from dualwrite.core.transform import Answers, Question
+from dualwrite.lookups import answered
+
+TRIES_MAX = 6
+
+
+class Copied(StrEnum):
+    """What became of one scanned item; the names of the fields in ``Segment``."""
+
+    COPIED = "copied"
+    PRESENT = "present"
+    LEFT = "left"
+    QUEUED = "queued"
+    """It could not be settled now and stands in the repair queue."""
+
+
+class NotNow(DualwriteError):
+    """The table is no longer in mirror/old, the only phase in which a backfill runs."""
+
+
+class Copier:
+    """Copies items, one call each; any of them may be repeated."""
+
+    def __init__(
+        self,
+        dynamo: Dynamo,
+        epochs: Epochs,
+        parents: Parents,
+        repairs: RepairQueue,
+        poison: Poison,
+        reconciler: Reconciler,
+        effort: Effort,
+    ) -> None:
+        self._dynamo = dynamo
+        self._epochs = epochs
+        self._parents = parents
+        self._repairs = repairs
+        self._poison = poison
+        self._reconciler = reconciler
+        self._effort = effort
+
+    async def copy(self, table: MigratedTable, item: Item) -> Copied:
+        """Raises LeaseExpired, NotNow, or EngineError where not even the repair queue takes it."""
+        dirty = dirty_key(table, item, Side.OLD)
+        for attempt in range(TRIES_MAX):
+            if attempt:
+                await self._effort.back_off(attempt)
+            state = self._epochs.enter(table.name)
+            try:
+                if state.phase is not Phase.MIRROR_OLD:
+                    raise NotNow(f"table {table.name} is in {state.phase.value}")
+                outcome = await self._once(table, item, dirty)
+                break
+            except Refused as error:
+                if error.code in RETRYABLE:
+                    continue
+                if error.code != "ValidationException":
+                    raise
+                await self._poison.add(
+                    table.name, dirty, "refused: the new table takes no such item"
+                )
+                return Copied.LEFT
+            except EngineError:
+                continue  # both writes may be repeated
+            finally:
+                self._epochs.leave(state)
+        else:
+            outcome = None
+        if outcome is None:
+            return await self._by_reading(table, dirty)
+        return outcome
+
+    async def _once(self, table: MigratedTable, item: Item, dirty: DirtyKey) -> Copied | None:
+        """None where the item changed since it was scanned."""
+        seen = await self._compared(table, item)
+        if seen.problem is not None:
+            await self._poison.add(table.name, dirty, reason_text(seen.problem))
+        if table.kind is Kind.IN_PLACE:
+            return await self._add(table, item, seen)
+        if seen.wanted is None:
+            return Copied.LEFT
+        if seen.annotation is not None:
+            request = requests.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
+            if not await requests.accepted(self._dynamo, "UpdateItem", request):
+                return None
+        place = table.new
+        request = {
+            "TableName": place.name,
+            "Item": seen.wanted,
+            **requests.Guard().absent(place.keys.hash.name).request(),
+        }
+        fresh = await requests.accepted(self._dynamo, "PutItem", request)
+        return Copied.COPIED if fresh else Copied.PRESENT
+
+    async def _add(self, table: MigratedTable, item: Item, seen: Comparison) -> Copied | None:
+        if seen.problem is not None or seen.wanted is None:
+            return Copied.LEFT
+        if seen.verdict is Verdict.MATCH:
+            return Copied.PRESENT
+        missing = {n: value for n, value in seen.wanted.items() if item.get(n) != value}
+        request = requests.cure_in_place_request(table, item, missing)
+        accepted = await requests.accepted(self._dynamo, "UpdateItem", request)
+        return Copied.COPIED if accepted else None
+
+    async def _compared(self, table: MigratedTable, item: Item) -> Comparison:
+        def decide(answers: Answers) -> Comparison | Question:
+            if table.kind is Kind.IN_PLACE:
+                return compare_in_place(table, item, answers)
+            return compare(table, Side.OLD, item, None, answers)
+
+        return await answered(self._parents, decide)
+
+    async def _by_reading(self, table: MigratedTable, dirty: DirtyKey) -> Copied:
+        match await self._reconciler.reconcile(table, Work(dirty)):
+            case Result.CURED:
+                return Copied.COPIED
+            case Result.CLEAN:
+                return Copied.PRESENT
+            case Result.LEFT:
+                return Copied.LEFT
+        await self._repairs.put(table.name, dirty.side, dirty.token, "backfill failed")
+        return Copied.QUEUED

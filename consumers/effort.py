@@ -1,0 +1,45 @@
+"""Bounded concurrency and back-off, shared by all that writes in this process."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from random import Random
+from typing import Any, TypeVar
+
+from consumers.pace import Pace
+from dualwrite.core.ports import Clock
+
+T = TypeVar("T")
+
+
+class Effort:
+    """At most ``writes_in_flight_max`` keys are worked on at once, whoever asks."""
+
+    def __init__(self, clock: Clock, random: Random, pace: Pace) -> None:
+        self._clock = clock
+        self._random = random
+        self._pace = pace
+        self._free = asyncio.Semaphore(pace.writes_in_flight_max)
+
+    async def back_off(self, attempt: int) -> None:
+        """Wait before try number ``attempt`` (1 is the first repetition), with full jitter."""
+        await self._clock.sleep(
+            self.jittered(attempt, self._pace.back_off_seconds, self._pace.back_off_seconds_max)
+        )
+
+    def jittered(self, attempt: int, first_seconds: float, seconds_max: float) -> float:
+        """A random wait between half and all of an exponential bound."""
+        bound = min(seconds_max, first_seconds * 2.0 ** min(attempt, 30))
+        return bound * (0.5 + self._random.random() / 2)
+
+    async def together(self, works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+        """Run all to their end, bounded; then raise the first error there was."""
+
+        async def one(work: Coroutine[Any, Any, T]) -> T:
+            async with self._free:
+                return await work
+
+        done = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+        for result in done:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in done if not isinstance(result, BaseException)]

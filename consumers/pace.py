@@ -1,0 +1,48 @@
+"""How fast the consumers go: every wait, bound and batch of theirs, in one value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds unless named otherwise. The defaults suit a service that is watched live."""
+
+    renew_seconds: float = 1.0
+    """Between two renewals of a shard or segment lease; a checkpoint rides on each."""
+    silence_seconds: float = 4.0
+    """A lease that stood still this long on the observer's own clock is free."""
+    discover_seconds: float = 10.0
+    """Between two looks at which shards a stream has."""
+    control_seconds: float = 0.5
+    """Between two looks at the control table: barriers, leases, orders, repairs."""
+
+    poll_busy_seconds: float = 0.2
+    """Between two pages of a shard that had records. AWS allows 5 GetRecords a second a shard."""
+    poll_idle_seconds: float = 1.0
+    page_records: int = 1000
+    """AWS: "GetRecords can retrieve a maximum of 1 MB of data or 1000 stream records"."""
+    unapplied_records_max: int = 5000
+    """A shard is not read further while this many of its records are unapplied."""
+    tip_bytes_max: int = 128 * 1024
+    """A short page under this size reached the tip. Pages also end at 1 MB, and one record may
+    have two images of 400 KB, so a larger short page proves nothing."""
+
+    match_seconds: float = 0.5
+    """How long a record waits for its counterpart on the other side's stream."""
+    match_lagging_seconds: float = 3.0
+    """The same where the other side's stream is known to be behind."""
+    barrier_margin_seconds: float = 0.5
+    """Between seeing a barrier and the request that may pass it: propagation into the stream."""
+    apply_seconds: float = 0.05
+    """Between two looks at which dirty keys are due."""
+    batch_keys: int = 100
+    """AWS: BatchGetItem takes up to 100 keys."""
+    batches_in_flight_max: int = 4
+    writes_in_flight_max: int = 16
+
+    scan_page_items: int = 200
+    segments_in_flight_max: int = 2
+    back_off_seconds: float = 0.05
+    back_off_seconds_max: float = 5.0
+    repair_back_off_seconds: float = 0.5
+    repair_back_off_seconds_max: float = 60.0

@@ -1,0 +1,1 @@
+"""Reading DynamoDB Streams: shards, their leases, and what is known of their progress."""

@@ -1,0 +1,320 @@
+"""Leases shards, reads those it owns, and keeps what is known of the streams' progress."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import structlog
+
+from consumers.apply import Applier
+from consumers.changes import Change
+from consumers.effort import Effort
+from consumers.members import Consumers, Stillness
+from consumers.pace import Pace
+from consumers.prefix import Mark
+from consumers.streams.balance import Seat, choose
+from consumers.streams.evidence import Barriers, Evidence
+from consumers.streams.leases import Leases, has_ended, name_of, stream_of
+from consumers.streams.reader import ShardGone, ShardReader
+from consumers.streams.shards import (
+    SHARD_END,
+    Listing,
+    StreamName,
+    listed,
+    may_start,
+    streams_of,
+)
+from dualwrite.core.errors import EngineError, StateConflict
+from dualwrite.core.ports import Clock, Dynamo, Metrics, Record, Records
+from dualwrite.core.records import BARRIER, MEMBER, ShardLease
+from dualwrite.core.spec import Migration
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Held:
+    """A lease this process owns, and its reader while the shard may be read."""
+
+    record: Record
+    lease: ShardLease
+    reader: ShardReader | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class _Feed:
+    """Hands one stream's records to its table, and wakes the readers of both of its sides."""
+
+    def __init__(self, stream: StreamName, applier: Applier, awake: set[StreamName]) -> None:
+        self._stream = stream
+        self._applier = applier
+        self._awake = awake
+
+    async def take(self, records: Sequence[tuple[Change, Mark]]) -> None:
+        await self._applier.take(self._stream.side, records)
+
+    def behind(self, behind: bool) -> None:
+        sides = self._applier.keys.lagging
+        if behind:
+            sides.add(self._stream.side)
+        else:
+            sides.discard(self._stream.side)
+
+    def wake(self) -> None:
+        self._awake.add(replace(self._stream, side=self._stream.side.other))
+
+    def woken(self) -> bool:
+        woken = self._stream in self._awake
+        self._awake.discard(self._stream)
+        return woken
+
+
+class Streams:
+    """All streams of a migration, shared with the other live consumers."""
+
+    def __init__(
+        self,
+        dynamo: Dynamo,
+        records: Records,
+        migration: Migration,
+        appliers: Mapping[str, Applier],
+        consumers: Consumers,
+        clock: Clock,
+        metrics: Metrics,
+        effort: Effort,
+        pace: Pace,
+    ) -> None:
+        self._dynamo = dynamo
+        self._records = records
+        self._migration = migration
+        self._appliers = appliers
+        self._consumers = consumers
+        self._clock = clock
+        self._effort = effort
+        self._pace = pace
+        self._leases = Leases(records, clock, consumers.me)
+        self._stillness = Stillness(clock)
+        self._barriers = Barriers(clock, pace.barrier_margin_seconds)
+        self._evidence = Evidence(records, clock, metrics)
+        self._listings: dict[StreamName, Listing] = {}
+        self._listed_at = float("-inf")
+        self._renewed_at = float("-inf")
+        self._held: dict[str, _Held] = {}
+        self._known: dict[str, tuple[Record, ShardLease]] = {}
+        self._awake: set[StreamName] = set()
+
+    async def step(self) -> None:
+        """One look at the control table and at the streams. Raises EngineError."""
+        now = self._clock.monotonic_seconds()
+        if now - self._listed_at >= self._pace.discover_seconds:
+            await self._discover(streams_of(self._migration))
+            self._listed_at = now
+        if now - self._renewed_at >= self._pace.renew_seconds:
+            await self._renew_all()
+            self._renewed_at = now
+        self._consumers.observe(await self._records.list(MEMBER))
+        self._barriers.observe(await self._records.list(BARRIER))
+        self._known = await self._leases.all()
+        self._stillness.observe(record for record, _ in self._known.values())
+        await self._take_leases()
+        self._start_readers()
+        await self._report()
+
+    async def stop(self) -> None:
+        """Stop reading and release the leases, with their checkpoints."""
+        held, self._held = self._held, {}
+        for one in held.values():
+            await _end(one.task)
+        for name, one in held.items():
+            lease = replace(self._as_read(one), owner="")
+            with suppress(EngineError, StateConflict):
+                await self._leases.renew(one.record, lease)
+                log.info("shard released", shard=name)
+
+    # -- shards -------------------------------------------------------------------------------
+
+    async def _discover(self, streams: Sequence[StreamName]) -> None:
+        """List the streams' shards, and create the leases that lack. Raises EngineError."""
+        known = await self._leases.all()
+        for stream in streams:
+            table = self._migration.by_name[stream.table]
+            try:
+                found = await listed(self._dynamo, table, stream.side)
+            except EngineError as error:
+                log.warning("shards not listed", stream=stream.text, error=str(error))
+                continue
+            if not found.arn:
+                log.warning("the table has no stream", stream=stream.text)
+            self._listings[stream] = found
+            leases = _of_stream(known, stream)
+            await self._leases.create(
+                stream, found.shards, {shard: lease for shard, (_, lease) in leases.items()}
+            )
+            ids = {shard.id for shard in found.shards}
+            parents = {shard.parent for shard in found.shards}
+            await self._leases.forget(
+                record
+                for shard, (record, lease) in leases.items()
+                if found.shards and has_ended(lease) and shard not in ids | parents
+            )
+
+    async def _shard_gone(self, stream: StreamName, shard_id: str) -> bool:
+        """Whether the engine forgot the shard for good; then that is a gap. Raises EngineError."""
+        await self._discover([stream])
+        listing = self._listings.get(stream)
+        if listing is None or not listing.arn or shard_id in {s.id for s in listing.shards}:
+            return False
+        await self._leases.gap(stream)
+        return True
+
+    # -- leases -------------------------------------------------------------------------------
+
+    async def _take_leases(self) -> None:
+        seats = {}
+        for name, (_, lease) in self._known.items():
+            stream, _ = stream_of(name)
+            if has_ended(lease) or stream.table not in self._appliers:
+                continue
+            lost = lease.owner == self._consumers.me and name not in self._held
+            still = self._stillness.seconds(name) > self._pace.silence_seconds
+            free = not lease.owner or lost or (still and name not in self._held)
+            seats[name] = Seat(stream.table, lease.owner, free)
+        for name in choose(seats, self._consumers.live, self._consumers.me):
+            if name in self._held:
+                continue
+            record, lease = self._known[name]
+            taken = await self._leases.take(record, lease)
+            if taken is not None:
+                log.info("shard taken", shard=name, before=lease.owner)
+                self._held[name] = _Held(*taken)
+                self._known[name] = taken
+
+    def _start_readers(self) -> None:
+        by_stream: dict[StreamName, dict[str, ShardLease]] = defaultdict(dict)
+        for name, (_, lease) in self._known.items():
+            stream, shard_id = stream_of(name)
+            by_stream[stream][shard_id] = lease
+        for name, held in self._held.items():
+            stream, shard_id = stream_of(name)
+            listing = self._listings.get(stream)
+            if held.task is not None and held.task.done():
+                log.error("reader ended", shard=name, error=repr(held.task.exception()))
+                held.task = None
+            if held.task is not None or listing is None or not listing.arn:
+                continue
+            if may_start(held.lease, by_stream[stream]):
+                held.reader = self._reader(stream, shard_id, held.lease)
+                held.task = asyncio.create_task(self._read(name, held, held.reader))
+
+    def _reader(self, stream: StreamName, shard_id: str, lease: ShardLease) -> ShardReader:
+        async def on_gap() -> None:
+            await self._leases.gap(stream)
+
+        return ShardReader(
+            self._dynamo,
+            shard_id,
+            lambda: self._listings[stream].arn,
+            lease.checkpoint,
+            _Feed(stream, self._appliers[stream.table], self._awake),
+            on_gap,
+            self._clock,
+            self._effort,
+            self._pace,
+            lag_seconds=lease.lag_seconds,
+        )
+
+    async def _read(self, name: str, held: _Held, reader: ShardReader) -> None:
+        """Read a shard to its end, then let its children begin."""
+        stream, shard_id = stream_of(name)
+        for attempt in range(1, 1_000_000):
+            try:
+                await reader.run()
+                # The children's leases exist before this one says that they may start.
+                await self._discover([stream])
+                break
+            except ShardGone:
+                with suppress(EngineError):
+                    if await self._shard_gone(stream, shard_id):
+                        break
+            except EngineError as error:
+                log.warning("shard's end not settled", shard=name, error=str(error))
+            await self._effort.back_off(attempt)
+        while name in self._held:
+            ended = replace(self._as_read(held), checkpoint=SHARD_END, lag_seconds=0.0)
+            try:
+                held.record, held.lease = await self._leases.renew(held.record, ended)
+            except StateConflict:
+                break
+            except EngineError:
+                await self._effort.back_off(1)
+            else:
+                log.info("shard read to its end", shard=name)
+                break
+        self._held.pop(name, None)
+
+    async def _renew_all(self) -> None:
+        await asyncio.gather(*(self._renew(name) for name in tuple(self._held)))
+
+    async def _renew(self, name: str) -> None:
+        held = self._held.get(name)
+        if held is None or has_ended(held.lease):
+            return
+        try:
+            held.record, held.lease = await self._leases.renew(held.record, self._as_read(held))
+        except StateConflict:
+            if self._held.get(name) is held:
+                log.warning("shard lost to another consumer", shard=name)
+                del self._held[name]
+                await _end(held.task)
+        except EngineError as error:
+            log.warning("shard lease not renewed", shard=name, error=str(error))
+
+    def _as_read(self, held: _Held) -> ShardLease:
+        """The lease with what its reader has proven by now."""
+        reader = held.reader
+        if reader is None:
+            return held.lease
+        seen = reader.progress()
+        return replace(
+            held.lease,
+            checkpoint=reader.prefix.checkpoint,
+            barrier=self._barriers.passed(held.record.name, seen.tip_sent_at) or held.lease.barrier,
+            tip_ms=seen.tip_ms or held.lease.tip_ms,
+            lag_seconds=seen.lag_seconds,
+            lag_records=seen.lag_records,
+        )
+
+    # -- evidence -----------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        """Write the evidence of the streams this consumer speaks for: those whose first unread
+        shard it owns. Raises EngineError."""
+        for stream in streams_of(self._migration):
+            leases = {
+                shard_id: self._as_read(self._held[record.name])
+                if record.name in self._held
+                else lease
+                for shard_id, (record, lease) in _of_stream(self._known, stream).items()
+            }
+            unread = sorted(shard for shard, lease in leases.items() if not has_ended(lease))
+            if unread and name_of(stream, unread[0]) in self._held:
+                await self._evidence.report(stream, leases, self._pace.renew_seconds)
+
+
+def _of_stream(
+    known: Mapping[str, tuple[Record, ShardLease]], stream: StreamName
+) -> dict[str, tuple[Record, ShardLease]]:
+    """One stream's leases by shard id."""
+    prefix = stream.text + "/"
+    return {
+        name.removeprefix(prefix): held for name, held in known.items() if name.startswith(prefix)
+    }
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

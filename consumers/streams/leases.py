@@ -1,0 +1,125 @@
+"""Shard leases in the control table: created with the shard, owned, renewed with a checkpoint."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from consumers.streams.shards import SHARD_END, TRIM_HORIZON, Shard, StreamName, parents_first
+from dualwrite.core.errors import EngineError, StateConflict
+from dualwrite.core.phases import Side
+from dualwrite.core.ports import Clock, Record, Records
+from dualwrite.core.records import SHARD, STREAM, ShardLease, StreamProgress, dump, load
+
+TRIES_MAX = 20
+SETTLING_MS = 60_000
+"""Consumers that start together create a stream's first leases together, and within this."""
+
+
+class Leases:
+    """Reads and writes SHARD records, and the coverage that STREAM records promise."""
+
+    def __init__(self, records: Records, clock: Clock, process_id: str) -> None:
+        self._records = records
+        self._clock = clock
+        self._me = process_id
+
+    async def all(self) -> dict[str, tuple[Record, ShardLease]]:
+        """Every lease by its name. Raises EngineError."""
+        return {
+            record.name: (record, load(ShardLease, record.value))
+            for record in await self._records.list(SHARD)
+        }
+
+    async def create(
+        self, stream: StreamName, shards: Iterable[Shard], known: Mapping[str, ShardLease]
+    ) -> None:
+        """Create the leases that lack, parents first; all start at the oldest record there is.
+
+        ``known``: the stream's leases by shard id. A shard that continues none of them begins
+        after records nobody read: a gap. Raises EngineError.
+        """
+        now_ms = self._clock.wall_ms()
+        settled = any(lease.created_ms < now_ms - SETTLING_MS for lease in known.values())
+        fresh = [shard for shard in parents_first(shards) if shard.id not in known]
+        if not fresh:
+            return
+        await self._begin_coverage(stream)
+        covered = set(known)
+        for shard in fresh:
+            if settled and shard.parent not in covered:
+                await self.gap(stream)
+            covered.add(shard.id)
+            lease = ShardLease(checkpoint=TRIM_HORIZON, parent=shard.parent, created_ms=now_ms)
+            try:
+                await self._records.write(SHARD, name_of(stream, shard.id), dump(lease), expected=0)
+            except StateConflict:
+                continue  # another consumer was faster
+
+    async def forget(self, records: Iterable[Record]) -> None:
+        """Remove leases of shards that are read to the end and trimmed. Raises EngineError."""
+        for record in records:
+            try:
+                await self._records.delete(SHARD, record.name, expected=record.version)
+            except StateConflict:
+                continue
+
+    async def take(self, record: Record, lease: ShardLease) -> tuple[Record, ShardLease] | None:
+        """Become the owner; None where somebody else changed the lease. Raises EngineError."""
+        mine = replace(lease, owner=self._me, counter=lease.counter + 1)
+        try:
+            return await self._records.write(
+                SHARD, record.name, dump(mine), expected=record.version
+            ), mine
+        except StateConflict:
+            return None
+
+    async def renew(self, record: Record, lease: ShardLease) -> tuple[Record, ShardLease]:
+        """Write an owned lease as it is now. Raises StateConflict where it is no longer ours."""
+        renewed = replace(lease, counter=lease.counter + 1)
+        return await self._records.write(
+            SHARD, record.name, dump(renewed), expected=record.version
+        ), renewed
+
+    async def gap(self, stream: StreamName) -> None:
+        """Say durably that records were lost unread. Raises EngineError."""
+        now_ms = self._clock.wall_ms()
+        for _ in range(TRIES_MAX):
+            found = await self._records.read(STREAM, stream.text)
+            before = _coverage(now_ms) if found is None else load(StreamProgress, found.value)
+            wanted = replace(
+                before, gaps=before.gaps + 1, gap_at_ms=now_ms, unbroken_since_ms=now_ms
+            )
+            expected = 0 if found is None else found.version
+            try:
+                await self._records.write(STREAM, stream.text, dump(wanted), expected=expected)
+            except StateConflict:
+                continue
+            return
+        raise EngineError(f"the gap of {stream.text} could not be written down")
+
+    async def _begin_coverage(self, stream: StreamName) -> None:
+        begun = _coverage(self._clock.wall_ms())
+        try:
+            await self._records.write(STREAM, stream.text, dump(begun), expected=0)
+        except StateConflict:
+            return  # it began before
+
+
+def _coverage(since_ms: int) -> StreamProgress:
+    return StreamProgress(
+        lag_seconds=0.0, lag_records=0, tip_ms=0, unbroken_since_ms=since_ms, updated_ms=0
+    )
+
+
+def name_of(stream: StreamName, shard_id: str) -> str:
+    """A lease's name in the control table."""
+    return f"{stream.text}/{shard_id}"
+
+
+def stream_of(name: str) -> tuple[StreamName, str]:
+    """The stream and shard id of a lease's name."""
+    table, side, shard_id = name.rsplit("/", 2)
+    return StreamName(table, Side(side)), shard_id
+
+
+def has_ended(lease: ShardLease) -> bool:
+    return lease.checkpoint == SHARD_END
