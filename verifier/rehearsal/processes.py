@@ -73,6 +73,10 @@ class Child:
     def alive(self) -> bool:
         return self._process.returncode is None
 
+    @property
+    def asked_to_end(self) -> bool:
+        return self._log.closed
+
     async def line(self, timeout_seconds: float) -> dict[str, Any]:
         """The next JSON line it prints. Raises ChildFailed."""
         assert self._process.stdout is not None
@@ -107,6 +111,20 @@ class Child:
             await self.stop()
             raise ChildFailed(f"{self.name} did not end by itself") from None
         self._over()
+
+    async def succeed(self, timeout_seconds: float) -> None:
+        """Wait until it ends with exit code 0, whatever it prints. Raises ChildFailed."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                printed, _ = await self._process.communicate()
+        except TimeoutError:
+            await self.stop()
+            raise ChildFailed(f"{self.name} did not end in {timeout_seconds:g} s") from None
+        self._log.write(printed or b"")
+        log = self._log.name
+        self._over()
+        if self._process.returncode != 0:
+            raise ChildFailed(f"{self.name} failed ({self._process.returncode}); see {log}")
 
     async def kill(self) -> None:
         """SIGKILL, as a machine that is gone."""
@@ -182,15 +200,12 @@ class Processes:
 
     def died(self) -> list[str]:
         """Names of children that ended without being asked to."""
-        return [child.name for child in self._children if not child.alive and not child_over(child)]
+        return [
+            child.name for child in self._children if not child.alive and not child.asked_to_end
+        ]
 
     async def stop(self) -> None:
         """Stop all, the last started first, and the guard."""
         for child in reversed(self._children):
             await child.stop()
         self._guard.stop()
-
-
-def child_over(child: Child) -> bool:
-    """Whether its end was asked for."""
-    return child._log.closed

@@ -1,0 +1,225 @@
+"""The walk: every step of a migration, each asked for as an operator would and waited for."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from dualwrite.core.errors import DualwriteError
+from dualwrite.core.phases import Kind, Phase, Side
+from dualwrite.core.records import SWEEP, Command, SweepOrder, load
+from verifier.rehearsal.gaps import Flip, Window
+from verifier.rehearsal.monitor import Monitor
+from verifier.rehearsal.options import Wiring, World
+
+ALL = "*"
+WHO = "rehearsal"
+POLL_SECONDS = 0.25
+AGAIN_SECONDS = 0.7
+"""Before a refused command is asked for again."""
+MARGIN_SECONDS = 1.0
+"""A flip's window reaches this far before the command and past its last acknowledgement."""
+SWEEP_GATES = frozenset({"sweep_clean", "swept_since_flip"})
+
+
+class StepFailed(DualwriteError):
+    """A step's conditions did not come true in time, or its command failed."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One step as the report tells it; monotonic seconds."""
+
+    name: str
+    started: float
+    ended: float = 0.0
+    refusals: list[str] = field(default_factory=list)
+    """Gates that were closed when it was first asked for."""
+    sweeps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A move that was asked for too early, on purpose."""
+
+    asked: str
+    status: str
+    message: str
+    gates: tuple[str, ...]
+
+    @property
+    def held(self) -> bool:
+        return self.status == "refused" and bool(self.gates)
+
+
+class Walk:
+    """Walks the square; keeps what happened, also when it does not come to its end."""
+
+    def __init__(
+        self,
+        world: World,
+        wiring: Wiring,
+        monitor: Monitor,
+        *,
+        dwell_seconds: float,
+        step_seconds_max: float,
+        on_step: Callable[[Step], None],
+    ) -> None:
+        self._world = world
+        self._ask_controller = wiring.ask
+        self._monitor = monitor
+        self._dwell_seconds = dwell_seconds
+        self._step_seconds_max = step_seconds_max
+        self._on_step = on_step
+        self.steps: list[Step] = []
+        self.flips: list[Flip] = []
+        self.refusals: list[Refusal] = []
+
+    async def step(self, name: str, body: Callable[[Step], Awaitable[None]]) -> None:
+        """Run one step and dwell in it. Raises StepFailed."""
+        step = Step(name, self._now())
+        self.steps.append(step)
+        self._on_step(step)
+        try:
+            await body(step)
+            await self._world.clock.sleep(self._dwell_seconds)
+        finally:
+            step.ended = self._now()
+
+    # -- what the steps are made of ------------------------------------------------------------
+
+    async def dwell(self, _step: Step) -> None:
+        """Nothing but the dwell itself."""
+
+    def advance(self, goal: Phase) -> Callable[[Step], Awaitable[None]]:
+        async def body(step: Step) -> None:
+            await self._until_done(step, "advance", goal.value)
+            await self._until(step, f"all tables are {goal.value}", lambda: self._all_at(goal))
+
+        return body
+
+    def reads(self, percent: int) -> Callable[[Step], Awaitable[None]]:
+        async def body(step: Step) -> None:
+            await self._until_done(step, "reads", str(percent))
+
+        return body
+
+    def flip(self, verb: str, direction: Side) -> Callable[[Step], Awaitable[None]]:
+        goal = Phase.ATOMIC_NEW if direction is Side.NEW else Phase.ATOMIC_OLD
+
+        async def body(step: Step) -> None:
+            begun = self._now()
+            while True:
+                begun = self._now()
+                if await self._once(step, verb, ""):
+                    break
+            await self._until(step, f"all tables are {goal.value}", lambda: self._all_at(goal))
+            window = Window(begun - MARGIN_SECONDS, self._now() + MARGIN_SECONDS)
+            self.flips.append(Flip(direction, window))
+            await self._world.clock.sleep(MARGIN_SECONDS)
+
+        return body
+
+    async def backfill(self, step: Step) -> None:
+        """Copy the past, to the end."""
+        await self._until_done(step, "backfill-start", "")
+        tables = [table.name for table in self._world.migration.tables]
+        await self._until(
+            step, "the backfill is over", lambda: all(map(self._monitor.seen.backfilled, tables))
+        )
+
+    async def sweep(self, step: Step) -> None:
+        """Compare everything, until a sweep is clean."""
+        while True:
+            step.sweeps += 1
+            await self._until_done(step, "verify", "")
+            runs = {
+                record.name: load(SweepOrder, record.value).run
+                for record in await self._world.records.list(SWEEP)
+            }
+            await self._until(step, "the sweep is over", partial(self._swept, runs))
+            if all(self._monitor.seen.swept[name].clean for name in runs):
+                return
+            self._in_time(step, "a sweep is clean")
+
+    async def too_early(self, verb: str, argument: str = "") -> None:
+        """Ask for what a closed gate must refuse."""
+        command = await self._command(verb, argument)
+        gates = tuple(sorted({f"{gate['gate']}: {gate['reason']}" for gate in command.gates}))
+        asked = f"{verb} {argument}".strip()
+        self.refusals.append(Refusal(asked, command.status, command.message, gates))
+
+    async def drained(self, step: Step) -> None:
+        """Wait until all that was written up to now is applied, on every stream."""
+        since_ms = self._world.clock.wall_ms() + 1000
+        names = [
+            f"{table.name}/{side.value}"
+            for table in self._world.migration.tables
+            if table.kind is Kind.REKEY
+            for side in Side
+        ]
+
+        def applied() -> bool:
+            seen = self._monitor.seen
+            return seen.waiting(poison=False) == 0 and all(
+                name in seen.streams and seen.streams[name].tip_ms > since_ms for name in names
+            )
+
+        await self._until(step, "the streams are drained and no repair waits", applied)
+
+    # -- asking and waiting ----------------------------------------------------------------------
+
+    async def _until_done(self, step: Step, verb: str, argument: str) -> None:
+        while not await self._once(step, verb, argument):
+            pass
+
+    async def _once(self, step: Step, verb: str, argument: str) -> bool:
+        """Ask once; where gates are closed, do what opens them and say False."""
+        command = await self._command(verb, argument)
+        if command.status == "done":
+            return True
+        if command.status != "refused":
+            raise StepFailed(f"{step.name}: {verb} {argument} {command.status}: {command.message}")
+        closed = {gate["gate"] for gate in command.gates}
+        if not step.refusals:
+            step.refusals = sorted(
+                {f"{gate['gate']}: {gate['reason']}" for gate in command.gates}
+            ) or [command.message]
+        self._in_time(step, f"{verb} {argument} is accepted ({command.message})")
+        if closed & SWEEP_GATES:
+            await self.sweep(step)
+        else:
+            await self._world.clock.sleep(AGAIN_SECONDS)
+        return False
+
+    async def _command(self, verb: str, argument: str) -> Command:
+        command = Command(verb, ALL, argument, reason="rehearsal", who=WHO)
+        return await self._ask_controller(self._world, command, self._step_seconds_max)
+
+    async def _until(self, step: Step, what: str, holds: Callable[[], bool]) -> None:
+        await self._monitor.read_control()
+        while not holds():
+            self._in_time(step, what)
+            await self._world.clock.sleep(POLL_SECONDS)
+            await self._monitor.read_control()
+
+    def _in_time(self, step: Step, what: str) -> None:
+        if self._now() - step.started > self._step_seconds_max:
+            raise StepFailed(
+                f"{step.name}: waited {self._step_seconds_max:g} s in vain until {what}"
+            )
+
+    def _all_at(self, goal: Phase) -> bool:
+        states = self._monitor.seen.states
+        return all(
+            states[table.name].phase is goal
+            for table in self._world.migration.tables
+            if table.kind is Kind.REKEY or goal is Phase.DONE
+        )
+
+    def _swept(self, runs: dict[str, str]) -> bool:
+        swept = self._monitor.seen.swept
+        return all(name in swept and swept[name].run == run and swept[name].done
+                   for name, run in runs.items())  # fmt: skip
+
+    def _now(self) -> float:
+        return self._world.clock.monotonic_seconds()
