@@ -239,6 +239,9 @@ def invert(
         filled = template.split(text, SEPARATOR)
         if filled is None:
             return Problem(Reason.UNMAPPED, f"{name} does not have the form {template.text!r}")
+        for shared in filled.keys() & set(table.new.keys.names) - table.swapped:
+            if values.get(shared, {"S": filled[shared]}) != {"S": filled[shared]}:
+                return Problem(Reason.CONTRADICTION, f"{name} contradicts {shared}")
         texts.update(filled)
     gives = rule.mapping.gives if rule.mapping else ()
     for name in gives:
@@ -325,7 +328,7 @@ def row_from_client(
 
 
 def _row_from_new(table: MigratedTable, body: Item, own: Item) -> Row | Problem:
-    texts = invert(table, own)
+    texts = invert(table, {**body, **own})
     if texts is None:
         texts = Problem(Reason.ORPHAN, "no derived attribute is given")
     if isinstance(texts, Problem):

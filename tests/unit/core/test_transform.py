@@ -1,0 +1,387 @@
+"""T: total, deterministic, injective, and its own inverse; what it cannot map has a name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dualwrite.core.items import HIDDEN, OTHER, STAMP, KeyAttribute, KeySchema, same
+from dualwrite.core.phases import Kind, Side
+from dualwrite.core.spec import Derivation, LookupHow, MigratedTable, TableSide, Template, ValueMap
+from dualwrite.core.transform import (
+    Answers,
+    Derived,
+    Missing,
+    Problem,
+    Question,
+    Reason,
+    Row,
+    annotated,
+    derive,
+    row_from_client,
+    row_from_stored,
+    translate_key,
+)
+from dualwrite.spec_file import load
+from tests.unit.core.rows import items, texts, values
+
+EXAMPLE = load(Path(__file__).parents[3] / "examples" / "ai_coordination_engine" / "migration.toml")
+COORDINATIONS = EXAMPLE.by_name["coordinations"]
+TASKS = EXAMPLE.by_name["tasks"]
+AGENTS = EXAMPLE.by_name["session_agents"]
+ACME = {"endpoint_id": {"S": "aws-prod-us-east-1"}, "part_id": {"S": "acme-corp"}}
+ACME_NEW = {**ACME, "partition_key": {"S": "aws-prod-us-east-1#acme-corp"}}
+STAMPED = "1700000000000.00000.000001.writer01.00000001"
+
+
+def keyed(template: str, mapping: ValueMap | None, source: str | None) -> MigratedTable:
+    """A rekey table of hash ``tenant`` and range ``id`` whose new hash is ``pk``."""
+    return MigratedTable(
+        "orders",
+        Kind.REKEY,
+        TableSide("orders", KeySchema(KeyAttribute("tenant"), KeyAttribute("id"))),
+        TableSide("orders-v2", KeySchema(KeyAttribute("pk"), KeyAttribute("id"))),
+        Derivation(source, mapping, (("pk", Template(template)),)),
+    )
+
+
+FALLBACK = keyed(
+    "{realm}#{part}",
+    ValueMap(
+        "tenants",
+        ("realm", "part"),
+        {"a": ("eu", "x"), "b": ("c", "c"), "c": ("b", "b"), "#odd": ("eu", "odd")},
+        identity_fallback=True,
+    ),
+    "tenant",
+)
+PREFIXED = keyed("TENANT#{tenant}", None, None)
+JOINED = keyed("{tenant}#{id}", None, None)
+KEYED = [COORDINATIONS, FALLBACK, PREFIXED, JOINED]
+
+mapped_ids = st.sampled_from(sorted(TASKS.derivation.mapping.forward))  # type: ignore[union-attr]  # the example has a mapping
+ids = st.one_of(
+    mapped_ids,
+    st.sampled_from(["a", "b", "c", "d", "eu", "#odd", "#", "a#b", "é" * 513, "x" * 1_024]),
+    texts.filter(bool),
+)
+
+
+def key(table: MigratedTable, tenant: str, own: str = "1") -> Any:
+    return dict(
+        zip(table.old.keys.names, ({"S": tenant}, {"S": own}), strict=True),
+    )
+
+
+def split(outcome: Row | Question | Problem) -> Row:
+    assert isinstance(outcome, Row), outcome
+    return outcome
+
+
+# -- keys -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", KEYED)
+@given(ids, ids, texts.filter(lambda text: bool(text) and "#" not in text))
+def test_keys_translate_there_and_back(table: MigratedTable, one: str, two: str, own: str) -> None:
+    """A key that has a place on new leads back to itself, and no two keys share a place."""
+    first, second = key(table, one, own), key(table, two, own)
+    there = translate_key(table, first, Side.OLD, Side.NEW)
+    if isinstance(there, Problem):
+        return
+    assert tuple(sorted(there)) == tuple(sorted(table.new.keys.names))
+    assert translate_key(table, there, Side.NEW, Side.OLD) == first
+    if one != two:
+        assert translate_key(table, second, Side.OLD, Side.NEW) != there
+
+
+@pytest.mark.parametrize("table", KEYED)
+@given(texts, texts)
+def test_new_keys_translate_there_and_back(table: MigratedTable, left: str, right: str) -> None:
+    """A new key that has a place on old is the one which that place leads to."""
+    for composed in (left, f"{left}#{right}", f"{left}#{left}", f"TENANT#{left}"):
+        new = {table.new.keys.hash.name: {"S": composed}, table.new.keys.names[1]: {"S": "1"}}
+        back = translate_key(table, new, Side.NEW, Side.OLD)
+        if isinstance(back, Problem):
+            continue
+        assert translate_key(table, back, Side.OLD, Side.NEW) == new
+
+
+@pytest.mark.parametrize(
+    ("tenant", "reason"),
+    [
+        ("not-listed", Reason.UNMAPPED),
+        ("acme#prod", Reason.SEPARATOR),
+        ("#", Reason.SEPARATOR),
+        ("", Reason.ORPHAN),
+        ("x" * 1_025, Reason.TOO_LONG),
+        ("é" * 1_024, Reason.TOO_LONG),
+    ],
+)
+def test_a_key_without_a_place_is_named(tenant: str, reason: Reason) -> None:
+    """A key that cannot be mapped is a reason, never a guess; contents are not told."""
+    problem = translate_key(COORDINATIONS, key(COORDINATIONS, tenant), Side.OLD, Side.NEW)
+    assert isinstance(problem, Problem)
+    assert problem.reason is reason
+    assert tenant in ("", "#") or tenant not in problem.detail
+
+
+@pytest.mark.parametrize(
+    "composed", ["", "#", "a", "a#b", "#acme-corp", "aws-prod-us-east-1#", "a#b#c", "None#None"]
+)
+def test_a_new_key_that_nobody_is_mapped_to_is_named(composed: str) -> None:
+    """The way back invents no tenant either."""
+    new = {"partition_key": {"S": composed}, "coordination_uuid": {"S": "1"}}
+    assert isinstance(translate_key(COORDINATIONS, new, Side.NEW, Side.OLD), Problem)
+
+
+def test_unchanged_keys_pass_as_they_are() -> None:
+    """A rekey table with the same keys, and an in-place table, translate nothing."""
+    same_key = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
+    assert translate_key(TASKS, same_key, Side.OLD, Side.NEW) == same_key
+    assert translate_key(TASKS, same_key, Side.NEW, Side.OLD) == same_key
+    agent = {"session_uuid": {"S": "s"}, "session_agent_uuid": {"S": "a"}}
+    assert translate_key(AGENTS, agent, Side.OLD, Side.NEW) == agent
+
+
+def test_a_fall_back_never_meets_a_mapped_pair() -> None:
+    """An unlisted id whose own pair is somebody else's is refused, not merged with them."""
+    mapping = ValueMap("t", ("realm", "part"), {"a": ("z", "z")}, identity_fallback=True)
+    table = keyed("{realm}#{part}", mapping, "tenant")
+    assert isinstance(translate_key(table, key(table, "z"), Side.OLD, Side.NEW), Problem)
+
+
+# -- rows -----------------------------------------------------------------------------------
+
+
+@given(items, st.one_of(st.none(), st.just({"NULL": True}), ids.map(lambda text: {"S": text})))
+def test_rows_of_unchanged_keys_survive_both_ways(body: Any, source: Any) -> None:
+    """Each side's item gives the same row back, and old sees just what it wrote."""
+    item = {**body, "coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
+    if source is not None:
+        item["endpoint_id"] = source
+    answers = {
+        Question("coordinations", LookupHow.INDEX, (("coordination_uuid", "c"),)): "acme-corp-prod"
+    }
+    row = split(row_from_client(TASKS, item, Side.OLD, answers)).stamped(STAMPED)
+    assert row.seen(Side.OLD) == item
+    assert HIDDEN.isdisjoint(row.seen(Side.NEW))
+    for side in Side:
+        stored = row.stored(side)
+        assert stored[STAMP] == {"S": STAMPED}
+        back = split(row_from_stored(TASKS, stored, side, answers))
+        assert back.seen(Side.OLD) == item
+        assert back.seen(Side.NEW) == row.seen(Side.NEW)
+        assert back.stored(side.other) == row.stored(side.other)
+        assert annotated(TASKS, stored, row, side)
+        assert (back.problem is None) == (row.problem is None)
+
+
+@pytest.mark.parametrize("table", KEYED)
+@given(items, ids)
+def test_rows_of_derived_keys_survive_both_ways(
+    table: MigratedTable, body: Any, tenant: str
+) -> None:
+    """So do rows that stand under another key on the other side."""
+    item = {**body, **key(table, tenant, "own")}
+    row = row_from_client(table, item, Side.OLD)
+    if isinstance(row, Problem):
+        return
+    row = split(row)
+    assert row.seen(Side.OLD) == item
+    for side in Side:
+        back = split(row_from_stored(table, row.stamped(STAMPED).stored(side), side))
+        assert back == row.stamped(STAMPED)
+    bare = split(row_from_client(table, row.seen(Side.NEW), Side.NEW))
+    assert (bare.seen(Side.OLD), bare.seen(Side.NEW)) == (item, row.seen(Side.NEW))
+
+
+@given(
+    items,
+    st.dictionaries(st.sampled_from(sorted(TASKS.swapped)), values, max_size=3),
+    st.sampled_from(list(Side)),
+    st.booleans(),
+)
+def test_the_transform_is_total(body: Any, swapped: Any, side: Side, hidden: bool) -> None:
+    """Any item whatever is a row, a question or a named problem; none is changed or lost."""
+    item = {**body, **swapped, "coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
+    if hidden:
+        item[OTHER] = {"M": {}}
+    for table in (TASKS, COORDINATIONS):
+        outcome = row_from_stored(table, item, side)
+        if isinstance(outcome, Row):
+            seen = {name: value for name, value in item.items() if name not in HIDDEN}
+            assert same(outcome.seen(side), seen)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"S": "not-listed"}, Reason.UNMAPPED),
+        ({"S": "acme#prod"}, Reason.SEPARATOR),
+        ({"S": "x" * 1_025}, Reason.TOO_LONG),
+        ({"N": "17"}, Reason.WRONG_TYPE),
+        (None, Reason.ORPHAN),
+    ],
+)
+def test_a_row_that_cannot_be_derived_is_carried_by_name(source: Any, reason: Reason) -> None:
+    """Its key has a place, so it has a row: without derived attributes, with the reason."""
+    item = {"coordination_uuid": {"N": "1"}, "task_uuid": {"S": "t"}}
+    if source is not None:
+        item["endpoint_id"] = source
+    row = split(row_from_client(TASKS, item, Side.OLD))
+    assert row.problem is not None
+    assert row.problem.reason is reason
+    assert row.new == {}
+    assert row.seen(Side.OLD) == item
+
+
+def test_a_new_row_of_nobody_known_is_carried_by_name() -> None:
+    """What the new dialect says stays as it is; old gets the row without an id of its own."""
+    item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}, "part_id": {"S": "p"}}
+    row = split(row_from_client(TASKS, item, Side.NEW))
+    assert row.problem is not None
+    assert row.seen(Side.NEW) == item
+    assert row.old == {}
+
+
+def test_a_contradiction_is_named() -> None:
+    """A composed key and its parts must say the same."""
+    item = {**ACME_NEW, "part_id": {"S": "globex"}, "coordination_uuid": {"S": "c"}}
+    problem = row_from_client(COORDINATIONS, item, Side.NEW)
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.CONTRADICTION
+
+
+def test_a_key_that_contradicts_itself_is_named() -> None:
+    """A part of the hash key that is the range key too must be the same twice."""
+    new = {"pk": {"S": "a#1"}, "id": {"S": "2"}}
+    for outcome in (
+        translate_key(JOINED, new, Side.NEW, Side.OLD),
+        row_from_client(JOINED, new, Side.NEW),
+    ):
+        assert isinstance(outcome, Problem)
+        assert outcome.reason is Reason.CONTRADICTION
+
+
+def test_a_composed_range_key_keeps_to_its_own_limit() -> None:
+    """DynamoDB takes 1,024 bytes in a range key, not 2,048."""
+    hash_only = TableSide("t-v2", KeySchema(KeyAttribute("tenant"), KeyAttribute("sk")))
+    old = TableSide("t", KeySchema(KeyAttribute("tenant"), KeyAttribute("id")))
+    rule = Derivation(None, None, (("sk", Template("ORDER#{id}")),))
+    table = MigratedTable("t", Kind.REKEY, old, hash_only, rule)
+    assert isinstance(derive(table, key(table, "a", "x" * 1_018)), Derived)
+    problem = derive(table, key(table, "a", "x" * 1_019))
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.TOO_LONG
+
+
+# -- the hidden map -------------------------------------------------------------------------
+
+
+def test_a_source_that_was_changed_disproves_the_hidden_map() -> None:
+    """Somebody who does not know of the hidden map moved the row to another tenant."""
+    item = {
+        "coordination_uuid": {"S": "c"},
+        "task_uuid": {"S": "t"},
+        "endpoint_id": {"S": "globex-prod"},
+    }
+    stored = {**item, OTHER: {"M": ACME_NEW}}
+    row = split(row_from_stored(TASKS, stored, Side.OLD))
+    assert row.new["part_id"] == {"S": "globex"}
+    assert not annotated(TASKS, stored, row, Side.OLD)
+
+
+def test_a_row_that_has_no_source_believes_its_hidden_map() -> None:
+    """A row that the new dialect wrote, or a parent answered for, is not asked about again."""
+    stored = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}, OTHER: {"M": ACME_NEW}}
+    assert split(row_from_stored(TASKS, stored, Side.OLD)).new == ACME_NEW
+
+
+def test_new_never_invents_what_old_did_not_say() -> None:
+    """A row without endpoint_id on old comes back from new without it."""
+    item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
+    question = row_from_client(TASKS, item, Side.OLD)
+    assert isinstance(question, Question)
+    row = split(row_from_client(TASKS, item, Side.OLD, {question: "acme-corp-prod"}))
+    assert row.new == ACME_NEW
+    back = split(row_from_stored(TASKS, row.stored(Side.NEW), Side.NEW))
+    assert back.seen(Side.OLD) == item
+
+
+def test_an_orphan_is_asked_about_again() -> None:
+    """An empty hidden map on old says "not yet": a parent may have come since."""
+    stored = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}, OTHER: {"M": {}}}
+    assert isinstance(row_from_stored(TASKS, stored, Side.OLD), Question)
+
+
+# -- parents --------------------------------------------------------------------------------
+
+
+def asked(item: Any, answers: Answers) -> Any:
+    return derive(AGENTS, item, answers)
+
+
+def test_parents_are_asked_in_the_declared_order() -> None:
+    """Session by key, coordination by index, run by hash, session by index; then it is an
+    orphan."""
+    item = {"session_uuid": {"S": "s"}, "coordination_uuid": {"S": "c"}}
+    answers: dict[Question, str | Missing] = {}
+    seen = []
+    while isinstance(outcome := asked(item, answers), Question):
+        seen.append((outcome.table, outcome.how.value))
+        answers[outcome] = Missing.ABSENT
+    assert seen == [
+        ("sessions", "key"),
+        ("coordinations", "index"),
+        ("session_runs", "hash"),
+        ("sessions", "index"),
+    ]
+    assert isinstance(outcome, Problem)
+    assert outcome.reason is Reason.ORPHAN
+    for question in answers:
+        found = asked(item, {**answers, question: "acme-corp-prod"})
+        assert found == Derived(ACME_NEW)
+
+
+def test_a_look_up_without_its_attribute_is_left_out() -> None:
+    """An agent of before 2025-03-23 names no coordination, so only its session's uuid is asked."""
+    item = {"session_uuid": {"S": "s"}, "coordination_uuid": {"NULL": True}}
+    question = asked(item, {})
+    assert isinstance(question, Question)
+    assert question.table == "session_runs"
+
+
+def test_an_ambiguous_parent_proves_nothing_and_is_named() -> None:
+    """The next one is asked; if none knows, the reason is the ambiguity."""
+    item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
+    question = derive(TASKS, item)
+    assert isinstance(question, Question)
+    problem = derive(TASKS, item, {question: Missing.AMBIGUOUS})
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.AMBIGUOUS
+
+
+def test_a_row_s_own_source_wins_over_its_parents() -> None:
+    """Lists filter by it; so nobody is asked."""
+    item = {
+        "coordination_uuid": {"S": "c"},
+        "task_uuid": {"S": "t"},
+        "endpoint_id": {"S": "globex-prod"},
+    }
+    assert isinstance(derive(TASKS, item), Derived)
+
+
+# -- in place -------------------------------------------------------------------------------
+
+
+def test_in_place_rows_keep_all_and_know_what_to_add() -> None:
+    """The body is the whole item; ``new`` is what must be added, and that is seen once it is."""
+    item = {"session_uuid": {"S": "s"}, "session_agent_uuid": {"S": "a"}, "state": {"S": "initial"}}
+    question = asked(item, {})
+    row = split(row_from_client(AGENTS, item, Side.OLD, {question: "acme-corp-prod"}))
+    assert (row.body, row.old, row.new) == (item, {}, ACME_NEW)
+    assert not annotated(AGENTS, item, row, Side.OLD)
+    assert annotated(AGENTS, {**item, **ACME_NEW}, row, Side.OLD)
