@@ -1,0 +1,171 @@
+"""What status, plan, repairs and audit show."""
+
+from dataclasses import replace
+
+import pytest
+
+from dualwrite.cli.overview import backfill_overview
+from dualwrite.core.phases import Phase, TableState
+from dualwrite.core.records import (
+    AUDIT,
+    BACKFILL,
+    BYPASS,
+    MEMBER,
+    QUARANTINE,
+    REPAIR,
+    SEGMENT,
+    STATE,
+    STREAM,
+    SWEPT,
+    AuditEntry,
+    BackfillOrder,
+    Bypass,
+    Command,
+    GateVerdict,
+    Member,
+    Repair,
+    Segment,
+    StreamProgress,
+    SweepResult,
+    load,
+)
+from tests.unit.cli.conftest import FixedGates, Service
+
+OPEN = GateVerdict("acknowledged", "open", "all 3 have")
+SHUT = GateVerdict("repairs_drained", "closed", "2 keys wait", "dualwrite repairs", waits=True)
+
+
+def test_status_of_a_service_that_was_never_started(service: Service) -> None:
+    """Every table of the spec is shown, off, with nothing invented."""
+    found = service.json("status")
+    assert found["migration"] == "ai-coordination-engine"
+    assert [entry["table"] for entry in found["tables"]] == list(service.migration.by_name)
+    assert found["members"] == []
+    first = found["tables"][0]
+    assert (first["phase"], first["epoch"], first["read_share"]) == ("off", 0, 0)
+    assert (first["backfill"], first["drift"]) == (None, None)
+    assert first["lag"] == {"old": None, "new": None}
+    assert found["tables"][-1]["lag"] == {"old": None}
+
+
+def test_status_shows_what_the_records_say(service: Service) -> None:
+    """State, backfill, lag, drift, repairs, alarms and members of one table."""
+    service.put(STATE, "tasks", TableState("tasks", 5, Phase.ATOMIC_NEW, 25, 1, 4))
+    service.put(BACKFILL, "tasks", BackfillOrder("r1", "run", 2, 0, items_estimate=100))
+    service.put(SEGMENT, "tasks/r1/0000", Segment(done=True, scanned=50, copied=40, present=10))
+    service.put(SEGMENT, "tasks/r1/0001", Segment(scanned=20, copied=19, left=1))
+    service.put(STREAM, "tasks/old", StreamProgress(0.25, 3, 0, gaps=1, shards=2))
+    service.put(SWEPT, "tasks", SweepResult("s1", 0, done=True, compared=70, missing=2))
+    service.put(REPAIR, "tasks/a", Repair("tasks", "k", "old", "failed"))
+    service.put(REPAIR, "tasks/b", Repair("tasks", "l", "old", "orphan", poison=True))
+    service.put(BYPASS, "tasks", Bypass(7, 1))
+    service.put(QUARANTINE, "tasks/x", Bypass(0, 0))
+    service.put(MEMBER, "p1", Member("proxy", 9, 1, 0.1, {"tasks": 4}, 9121, 8001))
+    found = service.json("status", "--table", "tasks")
+    [entry] = found["tables"]
+    assert (entry["phase"], entry["leader"], entry["mode"]) == ("atomic/new", "new", "atomic")
+    assert (entry["epoch"], entry["lead_epoch"]) == (5, 4)
+    assert (entry["read_share"], entry["shadow_share"]) == (25, 1)
+    assert entry["backfill"]["share"] == 0.7
+    assert (entry["backfill"]["copied"], entry["backfill"]["left"]) == (59, 1)
+    assert entry["lag"]["old"]["seconds"] == 0.25
+    assert (entry["drift"]["clean"], entry["drift"]["missing"]) == (False, 2)
+    assert (entry["repairs"]["waiting"], entry["repairs"]["poison"]) == (1, 1)
+    assert (entry["bypass_writes"], entry["quarantined"]) == (7, 1)
+    [member] = found["members"]
+    assert (member["process"], member["alive"], member["acks"]) == ("p1", False, {"tasks": 4})
+    text = service.run("status", "--table", "tasks").stdout
+    for words in ("atomic/new", "70%", "2 missing", "1, 1 for a person", "7 writes went past"):
+        assert words in text
+    for words in ("1 straggler", "stream has 1 gaps", "silent", "not yet: tasks"):
+        assert words in text
+
+
+def test_a_member_whose_counter_moves_is_alive(service: Service) -> None:
+    """Liveness is seen, not read: the controller's counter rises while status looks."""
+    service.answer = Command("", "")
+    [member] = service.json("status")["members"]
+    assert (member["role"], member["alive"]) == ("controller", True)
+
+
+ORDER = BackfillOrder("r", "run", 2, 0, items_estimate=100)
+HALF = Segment(scanned=25, started_ms=1_000)
+
+
+def test_the_estimate_of_a_backfill() -> None:
+    """Half done in ten seconds: ten more are left."""
+    shown = backfill_overview(ORDER, [HALF, HALF], 11_000)
+    assert (shown["share"], shown["eta_seconds"]) == (0.5, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "segments", "share", "eta"),
+    [
+        (ORDER, [], 0.0, None),
+        (ORDER, [replace(HALF, scanned=500)] * 2, 0.99, 0.1),
+        (replace(ORDER, wanted="pause"), [HALF, HALF], 0.5, None),
+        (replace(ORDER, items_estimate=0), [HALF, replace(HALF, done=True)], 0.5, 10.0),
+        (ORDER, [replace(HALF, done=True)] * 2, 1.0, 0.0),
+    ],
+)
+def test_a_backfill_claims_no_more_than_is_known(
+    order: BackfillOrder, segments: list[Segment], share: float, eta: float | None
+) -> None:
+    """An old estimate never makes it whole, a paused copy has no end, a finished one is whole."""
+    shown = backfill_overview(order, segments, 11_000)
+    assert (shown["share"], shown["eta_seconds"]) == (share, eta)
+    assert shown["complete"] is (share == 1.0)
+
+
+def test_plan_shows_the_next_move_and_every_gate(service: Service) -> None:
+    """Open gates are shown with closed ones, with verdict, reason and mend."""
+    service.gates = FixedGates((OPEN, SHUT))
+    service.put(STATE, "tasks", TableState("tasks", 3, Phase.ATOMIC_OLD, 25))
+    [move] = service.json("plan", "--table", "tasks")["tables"]
+    assert (move["phase"], move["next"], move["flip"]) == ("atomic/old", "atomic/new", True)
+    assert [gate["gate"] for gate in move["gates"]] == ["acknowledged", "repairs_drained"]
+    assert move["gates"][1] == {
+        "gate": "repairs_drained",
+        "verdict": "closed",
+        "reason": "2 keys wait",
+        "see": "dualwrite repairs",
+        "waits": True,
+    }
+    assert move["reads"]["share"] == 25
+    text = service.run("plan", "--table", "tasks").stdout
+    assert "atomic/old -> atomic/new (the flip)" in text
+    assert "2 keys wait" in text
+
+
+def test_plan_of_a_table_that_is_done(service: Service) -> None:
+    """Nothing is ahead of it, and that is no error."""
+    service.put(STATE, "tasks", TableState("tasks", 9, Phase.DONE, 100))
+    [move] = service.json("plan", "--table", "tasks")["tables"]
+    assert (move["next"], move["gates"], move["reads"]) == (None, [], None)
+    assert "nothing is ahead" in service.run("plan", "--table", "tasks").stdout
+
+
+def test_repairs_are_listed_and_made_due(service: Service) -> None:
+    """retry makes all due at once, those that waited for a person too; keys are shown as stored."""
+    poison = Repair("tasks", '[["S","a[/b]"]]', "old", "orphan", 3, 1, 2**53, poison=True)
+    service.put(REPAIR, "tasks/a", poison)
+    [entry] = service.json("repairs")["repairs"]
+    assert (entry["token"], entry["reason"], entry["poison"]) == (poison.token, "orphan", True)
+    assert poison.token in service.run("repairs", "list").stdout
+    assert service.json("repairs", "retry", "--table", "sessions") == {"retried": 0}
+    assert service.json("repairs", "retry") == {"retried": 1}
+    [record] = service.records.seen(REPAIR, "")
+    due = load(Repair, record.value)
+    assert (due.poison, due.attempts, due.first_ms) == (False, 3, 1)
+    assert due.next_ms < poison.next_ms
+
+
+def test_audit_lists_who_changed_what_when_and_why(service: Service) -> None:
+    """The newest entries, the oldest of them first."""
+    for number in range(3):
+        entry = AuditEntry(number, "eve", f"why {number}", "flip", "tasks", "a", "b", number)
+        service.put(AUDIT, f"{number:013d}-x", entry)
+    entries = service.json("audit", "--last", "2")["entries"]
+    assert [entry["reason"] for entry in entries] == ["why 1", "why 2"]
+    assert "why 2" in service.run("audit").stdout
+    assert service.json("audit", "--table", "sessions") == {"entries": []}
