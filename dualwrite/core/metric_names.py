@@ -24,6 +24,7 @@ FOLLOWER_SECONDS = "dualwrite_follower_seconds"
 FOLLOWER_OUTCOMES = "dualwrite_follower_outcomes_total"
 UNITS = "dualwrite_capacity_units_total"
 READS = "dualwrite_reads_total"
+SHADOW_READS = "dualwrite_shadow_reads_total"
 LAG_SECONDS = "dualwrite_lag_seconds"
 RECORDS = "dualwrite_stream_records_total"
 RECONCILES = "dualwrite_reconciles_total"
@@ -49,6 +50,7 @@ METRICS: dict[str, MetricSpec] = {
     FOLLOWER_OUTCOMES: MetricSpec("counter", "Follower writes by outcome", ("table", "outcome")),
     UNITS: MetricSpec("counter", "Capacity units that client writes took", ("table", "side")),
     READS: MetricSpec("counter", "Reads served, by side", ("table", "side")),
+    SHADOW_READS: MetricSpec("counter", "Reads compared on both sides", ("table", "verdict")),
     LAG_SECONDS: MetricSpec("gauge", "Age of the oldest unapplied record", ("table", "side")),
     RECORDS: MetricSpec("counter", "Stream records by result", ("table", "side", "result")),
     RECONCILES: MetricSpec("counter", "Reconciled keys by result", ("table", "result")),

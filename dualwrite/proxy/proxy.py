@@ -10,7 +10,13 @@ import orjson
 import structlog
 
 from dualwrite.core import metric_names
-from dualwrite.core.errors import ClientError, EngineError, LeaseExpired, ValidationError
+from dualwrite.core.errors import (
+    ClientError,
+    DualwriteError,
+    LeaseExpired,
+    Unreachable,
+    ValidationError,
+)
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import Clock, Epochs, Metrics, Parents, RepairQueue
 from dualwrite.core.requests import (
@@ -24,16 +30,21 @@ from dualwrite.core.requests import (
     unsupported,
     wish,
 )
-from dualwrite.core.settle import unreachable_error
+from dualwrite.core.settle import CANCELED, unknown_error, unreachable_error
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy import batch_reads, batches, reads, transactions, writes
 from dualwrite.proxy.messages import HttpReply, HttpRequest
 from dualwrite.proxy.services import Engine, Services
+from dualwrite.proxy.shadow import Shadows
 
 log = structlog.get_logger()
 
 API = "DynamoDB_20120810"
+UNMANAGED = "-"
+"""The table label of what is passed through."""
+SEVERAL = "several"
+"""The table label of a request that names more than one managed table."""
 CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.0")
 TYPE_PREFIXES = {
     "ValidationException": "com.amazon.coral.validate#",
@@ -70,53 +81,38 @@ class Proxy:
             engine, migration, epochs, parents, repairs, clock, metrics,
             HybridClock(writer, clock.wall_ms), self._random,
         )  # fmt: skip
+        self._shadows = Shadows(self._services)
         self._needles = tuple(name.encode() for name in migration.by_physical)
 
     async def handle(self, request: HttpRequest) -> HttpReply:
         """Answer one request; never raises."""
+        if request.method != b"POST":
+            return _healthy(request)
         started = perf_counter()
         target = _target_of(request)
         operation = target.rpartition(".")[2]
         request_id = f"{self._random.getrandbits(208):052X}"
-        table = "-"
+        table = UNMANAGED
         try:
-            if request.method != b"POST":
-                return _healthy(request)
-            if not self._concerns(target, operation, request.body):
+            named: Named = {}
+            if self._concerns(target, operation, request.body):
+                body = _parsed(request.body)
+                named = self._tables(operation, body)
+            if not named:
                 reply = await self._services.engine.forward(request.headers, target, request.body)
                 return HttpReply(reply.status, reply.headers, reply.body)
-            body = _parsed(request.body)
-            tables = self._tables(operation, body)
-            if not tables:
-                reply = await self._services.engine.forward(request.headers, target, request.body)
-                return HttpReply(reply.status, reply.headers, reply.body)
-            table = next(iter(tables)) if len(tables) == 1 else "several"
-            answer = orjson.dumps(await self._serve(operation, body, tables))
-            self._count(table, operation, "ok", started)
-            return _json(200, answer, request_id)
-        except ClientError as error:
-            self._count(table, operation, error.code, started)
-            return _error(error, request_id)
-        except EngineError as error:
-            log.warning("engine error", operation=operation, table=table, error=str(error),
-                        request_id=request_id)  # fmt: skip
-            self._count(table, operation, "engine", started)
-            return _error(unreachable_error(), request_id)
-        except LeaseExpired as error:
-            log.warning("refused: no lease", operation=operation, table=table, error=str(error),
-                        request_id=request_id)  # fmt: skip
-            self._count(table, operation, "lease", started)
-            return _error(
-                ClientError("ServiceUnavailable", f"{error}; nothing was written", status=503),
-                request_id,
-            )
-        except Exception:
-            log.exception("request failed", operation=operation, table=table,
-                          request_id=request_id)  # fmt: skip
-            self._count(table, operation, "bug", started)
-            return _error(
-                ClientError("InternalServerError", "Internal server error", status=500), request_id
-            )
+            table = next(iter(named)) if len(named) == 1 else SEVERAL
+            answer = _json(200, orjson.dumps(await self._serve(operation, body, named)), request_id)
+            status = "ok"
+        except Exception as error:
+            heard = _heard(error)
+            if heard.status >= 500:
+                log.warning("request failed", operation=operation, table=table,
+                            request_id=request_id, error=str(error),
+                            exc_info=not isinstance(error, DualwriteError))  # fmt: skip
+            answer, status = _error(heard, request_id), heard.code
+        self._count(table, operation, status, started)
+        return answer
 
     def _concerns(self, target: str, operation: str, body: bytes) -> bool:
         """Whether a request could touch a managed table; a quick look at the bytes. JSON escapes
@@ -191,6 +187,7 @@ class Proxy:
         if operation in VERBS:
             return await writes.write(services, wish(VERBS[operation], table, dialect, body), state)
         if operation == "GetItem":
+            self._shadows.consider(table, dialect, state, body)
             return await reads.get(services, table, dialect, state, body)
         return await reads.search(services, table, dialect, state, operation, body)
 
@@ -205,6 +202,18 @@ class Proxy:
         metrics.observe(
             metric_names.CLIENT_SECONDS, table, operation, value=perf_counter() - started
         )
+
+
+def _heard(error: Exception) -> ClientError:
+    """The error a client hears for whatever went wrong; an unknown outcome stays unknown."""
+    match error:
+        case ClientError():
+            return error
+        case LeaseExpired():
+            return ClientError("ServiceUnavailable", f"{error}; nothing was written", status=503)
+        case Unreachable():
+            return unreachable_error()
+    return unknown_error()
 
 
 def _target_of(request: HttpRequest) -> str:
@@ -236,12 +245,9 @@ def _json(status: int, body: bytes, request_id: str) -> HttpReply:
 
 def _error(error: ClientError, request_id: str) -> HttpReply:
     prefix = TYPE_PREFIXES.get(error.code, "com.amazonaws.dynamodb.v20120810#")
-    name = "Message" if error.code == CANCELED_CODE else "message"
+    name = "Message" if error.code == CANCELED else "message"
     body = {"__type": prefix + error.code, name: error.message, **error.fields}
     return _json(error.status, orjson.dumps(body), request_id)
-
-
-CANCELED_CODE = "TransactionCanceledException"
 
 
 def _healthy(request: HttpRequest) -> HttpReply:
