@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.compare import Verdict, compare
+from dualwrite.core.errors import OutcomeUnknown, Unreachable
 from dualwrite.core.items import KeyAttribute, KeySchema, key_of
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.spec import (
@@ -153,14 +155,28 @@ class Rig:
     url: str
     prefix: str
     run: Callable[[Coroutine[Any, Any, Any]], Any]
+    hop: "Hop"
+    """Between proxy and engine; loses what a test tells it to."""
     tables: dict[str, MigratedTable] = field(default_factory=dict)
 
-    def stand(self, phase: Phase, *, read_share: int = 0, epoch: int = 1) -> None:
+    def stand(
+        self, phase: Phase, *, read_share: int = 0, shadow_share: int = 0, epoch: int = 1
+    ) -> None:
+        """Put all tables into a phase; in-place ones stay in theirs."""
         for table in self.migration.tables:
             there = phase
             if table.kind is Kind.IN_PLACE and phase not in (Phase.OFF, Phase.DONE):
                 there = Phase.MIRROR_OLD
-            self.epochs.states[table.name] = TableState(table.name, epoch, there, read_share)
+            self.epochs.states[table.name] = TableState(
+                table.name, epoch, there, read_share, shadow_share
+            )
+
+    def until(self, condition: Callable[[], bool], seconds_max: float = 20.0) -> None:
+        """Wait for what the proxy does beside its answers."""
+        deadline = time.monotonic() + seconds_max
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true"
+            time.sleep(0.01)
 
     def items(self, table: str, side: Side) -> list[dict[str, Any]]:
         """All items as they are stored on one side."""
@@ -185,6 +201,31 @@ class Rig:
         return found + [f"extra: {key}" for key in there]
 
 
+class Hop:
+    """The wire client, with calls that can be lost before or after the engine has carried them
+    out. ``plan`` maps an upstream call to "refuse" (never sent) or "lose" (sent, answer lost)."""
+
+    def __init__(self, wire: WireClient) -> None:
+        self._wire = wire
+        self.plan: Callable[[str, Mapping[str, Any]], str | None] = lambda operation, request: None
+        self.calls: list[str] = []
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.calls.append(operation)
+        fate = self.plan(operation, request)
+        if fate == "refuse":
+            raise Unreachable("the test cut the wire")
+        answer = await self._wire.call(operation, request)
+        if fate == "lose":
+            raise OutcomeUnknown("the test lost the answer")
+        return answer
+
+    async def forward(
+        self, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
+    ) -> Any:
+        return await self._wire.forward(headers, target, body)
+
+
 @contextmanager
 def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
     """Create the tables and start a proxy before them."""
@@ -196,22 +237,23 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
         epochs, records, metrics = SetEpochs(), MemoryRecords(), MemoryMetrics()
         clock = SystemClock()
 
-        async def start() -> tuple[WireClient, Server, int]:
+        async def start() -> tuple[WireClient, Hop, Server, int]:
             wire = WireClient(
                 engine, region="us-east-1", clock=clock,
                 credentials=lambda: ReadOnlyCredentials("test", "test", None),
             )  # fmt: skip
-            parents = ParentRows(wire, migration, epochs, clock)
+            hop = Hop(wire)
+            parents = ParentRows(hop, migration, epochs, clock)
             proxy = Proxy(
-                wire, migration, epochs, parents, Repairs(records, clock), clock, metrics,
+                hop, migration, epochs, parents, Repairs(records, clock), clock, metrics,
                 process_id=prefix,
             )  # fmt: skip
             server = Server(proxy.handle, host="127.0.0.1", port=0)
-            return wire, server, await server.start()
+            return wire, hop, server, await server.start()
 
-        wire, server, port = run(start())
+        wire, hop, server, port = run(start())
         url = f"http://127.0.0.1:{port}"
-        rig = Rig(migration, epochs, records, metrics, boto, client_for(url), url, prefix, run)
+        rig = Rig(migration, epochs, records, metrics, boto, client_for(url), url, prefix, run, hop)
         rig.tables = dict(migration.by_name)
         try:
             yield rig
