@@ -1,0 +1,1 @@
+"""Measures one proxy worker against a constant-answer backend: ``python -m bench``."""

@@ -1,0 +1,127 @@
+"""One proxy worker over the constant backend: the real handler, wire, server, metrics and spec,
+with a state that stands still in place of the control table."""
+
+import argparse
+import asyncio
+import cProfile
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from botocore.credentials import ReadOnlyCredentials
+
+from bench.requests import SPEC
+from dualwrite.adapters import logs
+from dualwrite.adapters.clock import SystemClock
+from dualwrite.adapters.metrics import PrometheusMetrics
+from dualwrite.adapters.wire import WireClient
+from dualwrite.core.phases import Phase, Side, TableState
+from dualwrite.core.spec import Migration
+from dualwrite.core.transform import Missing, Question
+from dualwrite.proxy.proxy import Proxy
+from dualwrite.proxy.server import Handler, HttpReply, HttpRequest, Server
+from dualwrite.spec_file import load
+
+PUT = "DynamoDB_20120810.PutItem"
+
+
+class StandingEpochs:
+    """Every table in one phase, for ever."""
+
+    def __init__(self, migration: Migration, phase: Phase) -> None:
+        self._states = {
+            table.name: TableState(table.name, epoch=1, phase=phase) for table in migration.tables
+        }
+
+    def enter(self, table: str) -> TableState:
+        return self._states[table]
+
+    def leave(self, state: TableState) -> None:
+        """Nothing is counted: no epoch ever changes."""
+
+    def current(self, table: str) -> TableState:
+        return self._states[table]
+
+
+class NoParents:
+    """Coordinations ask for no parents."""
+
+    async def answer(self, question: Question) -> str | Missing:
+        raise AssertionError(f"a coordination needs no parent: {question}")
+
+
+class NoRepairs:
+    """The constant backend applies everything."""
+
+    async def put(self, table: str, side: Side, token: str, reason: str) -> None:
+        raise AssertionError(f"nothing needs repair: {table} {reason}")
+
+
+def proxy_handler(engine: WireClient, clock: SystemClock) -> Handler:
+    """The product's own handler, in mirror mode."""
+    migration = load(SPEC)
+    proxy = Proxy(
+        engine,
+        migration,
+        StandingEpochs(migration, Phase.MIRROR_OLD),
+        NoParents(),
+        NoRepairs(),
+        clock,
+        PrometheusMetrics(),
+        process_id="bench",
+    )
+    return proxy.handle
+
+
+def floor_handler(engine: WireClient, writes: int) -> Handler:
+    """No decisions at all: the body sent on so many times. What HTTP and signing alone cost."""
+
+    async def handle(request: HttpRequest) -> HttpReply:
+        for _ in range(writes):
+            reply = await engine.send(PUT, request.body)
+        return HttpReply(reply.status, reply.headers, reply.body)
+
+    return handle
+
+
+async def serve(backend_port: int, kind: str) -> None:
+    logs.configure()
+    clock = SystemClock()
+    credentials = ReadOnlyCredentials("AKIDEXAMPLE", "secret", None)
+    engine = WireClient(
+        f"http://127.0.0.1:{backend_port}",
+        region="us-east-1",
+        credentials=lambda: credentials,
+        clock=clock,
+    )
+    handlers: dict[str, Callable[[], Handler]] = {
+        "proxy": lambda: proxy_handler(engine, clock),
+        "floor-1": lambda: floor_handler(engine, 1),
+        "floor-2": lambda: floor_handler(engine, 2),
+    }
+    server = Server(handlers[kind](), host="127.0.0.1", port=0)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print(await server.start(), flush=True)
+    await stop.wait()
+    await server.stop(1.0)
+    await engine.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", type=int, required=True)
+    parser.add_argument("--kind", choices=("proxy", "floor-1", "floor-2"), default="proxy")
+    parser.add_argument("--profile", type=Path, default=None)
+    arguments = parser.parse_args()
+    if arguments.profile is None:
+        uvloop.run(serve(arguments.backend, arguments.kind))
+        return
+    with cProfile.Profile() as profile:
+        uvloop.run(serve(arguments.backend, arguments.kind))
+    profile.dump_stats(arguments.profile)
+
+
+if __name__ == "__main__":
+    main()
