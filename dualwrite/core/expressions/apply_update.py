@@ -101,8 +101,9 @@ def _operand(value: SetOperand, item: Mapping[str, AttributeValue]) -> Attribute
                 raise ValidationError(ABSENT_ATTRIBUTE)
             return found
         case IfNotExists(path, fallback):
-            found = find(item, path)
-            return _operand(fallback, item) if found is None else found
+            # The fallback must exist even where it is not taken.
+            otherwise, found = _operand(fallback, item), find(item, path)
+            return otherwise if found is None else found
         case ListAppend(left, right):
             head, tail = _operand(left, item), _operand(right, item)
             if "L" not in head or "L" not in tail:

@@ -56,11 +56,12 @@ def key_condition(condition: Condition, schema: KeySchema) -> KeyCondition:
         raise ValidationError("Conditions can be of length 1 or 2 only")
     hashed = found.pop(schema.hash.name, None)
     ranged = found.pop(schema.range.name, None) if schema.range else None
+    if hashed is not None:
+        if hashed.operator != "=":
+            raise ValidationError("Query key condition not supported")
+        _check(schema.hash, hashed)
     if hashed is None or found:
         raise ValidationError("Query condition missed key schema element")
-    if hashed.operator != "=":
-        raise ValidationError("Query key condition not supported")
-    _check(schema.hash, hashed)
     if schema.range and ranged:
         _check(schema.range, ranged)
     return KeyCondition(hashed.values[0], ranged)

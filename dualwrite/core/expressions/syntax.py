@@ -26,7 +26,7 @@ SET_FUNCTIONS = frozenset({"if_not_exists", "list_append"})
 SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 
 _FUNCTIONS = TESTS | SET_FUNCTIONS | {"size"}
-_OPERATOR_WORDS = frozenset({"AND", "OR", "NOT", "IN", "BETWEEN"})
+_KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "BETWEEN", *SECTIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,12 @@ def update_syntax(text: str, kind: str) -> tuple[Section, ...]:
                 kind, f'The "{section.word}" section can only be used once in an update expression;'
             )
         seen.add(section.word)
+    if any(node is not None and _appends_within(node) for s in sections for _, node in s.actions):
+        raise invalid(
+            kind,
+            "The function is not allowed to be used this way in an expression; "
+            "function: list_append",
+        )
     return tuple(sections)
 
 
@@ -209,7 +215,7 @@ class _Parser:
             inner = self.operand(self._deeper(depth))
             self._close(opened)
             return inner
-        if token.kind == "word" and token.text.upper() not in _OPERATOR_WORDS:
+        if token.kind == "word" and token.text.upper() not in _KEYWORDS:
             following = self.cursor.following
             if following.kind == "symbol" and following.text == "(":
                 self.cursor.take()
@@ -233,7 +239,7 @@ class _Parser:
 
     def _name(self) -> str:
         token = self.cursor.token
-        if token.kind == "word" and token.text.upper() not in _OPERATOR_WORDS | set(SECTIONS):
+        if token.kind == "word" and token.text.upper() not in _KEYWORDS:
             self._words.append((False, token.text))
         elif token.kind != "name":
             self.cursor.fail()
@@ -298,3 +304,8 @@ class _Parser:
 def _parts(word: str, node: Node) -> tuple[Node, ...]:
     """AND within AND is one flat list, and so is OR."""
     return node.args if node.op == word else (node,)
+
+
+def _appends_within(node: Node) -> bool:
+    """Whether a list_append stands anywhere but as a whole SET value."""
+    return any(inner.word == "list_append" or _appends_within(inner) for inner in node.args)

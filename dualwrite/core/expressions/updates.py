@@ -65,23 +65,25 @@ class _Updates(Binder):
             for _, node in section.actions:
                 if node is not None:
                     self._defined(node)
-        found: dict[str, tuple[SetAction, ...] | tuple[ValueAction, ...] | tuple[Path, ...]] = {}
-        # DynamoDB reports the last section's wrong operand first.
+        sets: list[SetAction] = []
+        removes: list[Path] = []
+        of_values: dict[str, list[ValueAction]] = {"ADD": [], "DELETE": []}
+        # DynamoDB reports the last action's wrong operand first.
         for section, targets in zip(reversed(sections), reversed(paths), strict=True):
-            pairs = zip(targets, (node for _, node in section.actions), strict=True)
-            if section.word == "REMOVE":
-                found[section.word] = tuple(targets)
-            elif section.word == "SET":
-                found[section.word] = tuple(
-                    SetAction(path, self._set_value(node)) for path, node in pairs if node
-                )
-            else:
-                found[section.word] = tuple(
-                    ValueAction(path, self._action_value(section.word, node))
-                    for path, node in pairs
-                    if node
-                )
-        return Update(*(found.get(word, ()) for word in ("SET", "REMOVE", "ADD", "DELETE")))  # type: ignore[arg-type]  # by section
+            for path, (_, node) in zip(reversed(targets), reversed(section.actions), strict=True):
+                if node is None:
+                    removes.append(path)
+                elif section.word == "SET":
+                    sets.append(SetAction(path, self._set_value(node)))
+                else:
+                    value = self._action_value(section.word, node)
+                    of_values[section.word].append(ValueAction(path, value))
+        return Update(
+            tuple(reversed(sets)),
+            tuple(reversed(removes)),
+            tuple(reversed(of_values["ADD"])),
+            tuple(reversed(of_values["DELETE"])),
+        )
 
     def _defined(self, node: Node) -> None:
         """Every placeholder of a value stands in the request; said before operands are judged."""
@@ -94,19 +96,17 @@ class _Updates(Binder):
 
     def _set_value(self, node: Node) -> SetValue:
         if node.op not in {"+", "-"}:
-            return self._set_operand(node, nested=False)
-        left, right = (self._set_operand(inner, nested=True) for inner in node.args)
+            return self._set_operand(node)
+        left, right = (self._set_operand(inner) for inner in node.args)
         self.types(node.op, (left, right), frozenset({"N"}))
         return Arithmetic(node.op, left, right)
 
-    def _set_operand(self, node: Node, *, nested: bool) -> SetOperand:
+    def _set_operand(self, node: Node) -> SetOperand:
         if node.op == "path":
             return Attribute(self.path(node))
         if node.op == "value":
             return Literal(self.value(node))
-        if nested and node.word == "list_append":
-            raise self.misused(node.word)
-        operands = tuple(self._set_operand(inner, nested=True) for inner in node.args)
+        operands = tuple(self._set_operand(inner) for inner in node.args)
         self.count(node, len(operands))
         left, right = operands
         if node.word == "list_append":
