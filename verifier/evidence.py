@@ -109,8 +109,7 @@ class Evidence:
     bypass: Bypass | Absent | None = None
     big_transactions: BigTransactions | Absent | None = None
     lead_since_ms: int | Absent | None = None
-    """When the present leader took the lead, by the controller's wall clock; ABSENT: it always
-    led."""
+    """When new took the lead, by the controller's wall clock; ABSENT while old leads."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -204,7 +203,7 @@ async def _big_transactions(records: Records, table: str) -> BigTransactions | A
 
 
 async def _lead_since(records: Records, state: TableState) -> int | Absent:
-    if state.lead_epoch == 0:
+    if state.phase.leader is Side.OLD:
         return ABSENT
     entries: tuple[Record, ...] = await records.list(AUDIT)
     for record in reversed(entries):

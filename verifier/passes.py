@@ -34,6 +34,10 @@ SUSPECT_BATCHES_MAX = 4
 """Batches of 100 suspects whose images are in memory at once."""
 REPAIRS_MAX = 1_000
 """Keys one sweep puts on the repair queue: more drift than that is work for a backfill."""
+PARENTS_MAX = 16
+"""Rows of one table that ask for their parents at once."""
+ITEMS_A_TURN = 25
+"""Items compared before others on the event loop have their turn: about a millisecond's work."""
 ERRORS_MAX = 20
 """Failed reads after which a sweep stops: it can prove nothing any more."""
 
@@ -103,6 +107,7 @@ class Passes:
         self._leads = leads
         self._suspects: dict[Suspect, None] = {}
         self._looking = asyncio.Lock()
+        self._asking = asyncio.Semaphore(PARENTS_MAX)
         self._repairs_put = 0
 
     async def run(self) -> Tally:
@@ -190,7 +195,8 @@ class Passes:
     async def _compare_new_page(self, keys: Sequence[Item]) -> None:
         """Only new keys that old lacks are of interest: all others were compared before."""
         wanted = [self._translated(key, Side.NEW) for key in keys]
-        found = await self._reader.get(self._table.old, [key for key in wanted if key is not None])
+        old_keys = [key for key in wanted if key is not None]
+        found = await self._reader.get(self._table.old, old_keys, keys_only=True)
         schema = self._table.old.keys
         for key, old_key in zip(keys, wanted, strict=True):
             if old_key is None or key_token(old_key, schema) not in found:
@@ -204,7 +210,11 @@ class Passes:
 
     async def _compare(self, pairs: Sequence[tuple[Item | None, Item | None]]) -> list[Comparison]:
         """Compare copies; those that need parents ask for them side by side."""
-        decided = [judge(self._table, self._leader, old, new) for old, new in pairs]
+        decided: list[Comparison | Question] = []
+        for old, new in pairs:
+            decided.append(judge(self._table, self._leader, old, new))
+            if len(decided) % ITEMS_A_TURN == 0:
+                await self._clock.sleep(0)
         asking = [at for at, found in enumerate(decided) if isinstance(found, Question)]
         answers = await asyncio.gather(*(self._ask(*pairs[at]) for at in asking))
         for at, comparison in zip(asking, answers, strict=True):
@@ -212,9 +222,10 @@ class Passes:
         return [found for found in decided if isinstance(found, Comparison)]
 
     async def _ask(self, old: Item | None, new: Item | None) -> Comparison:
-        return await answered(
-            self._parents, lambda answers: judge(self._table, self._leader, old, new, answers)
-        )
+        async with self._asking:
+            return await answered(
+                self._parents, lambda answers: judge(self._table, self._leader, old, new, answers)
+            )
 
     async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
         if verdict_of(comparison) is Verdict.MATCH:

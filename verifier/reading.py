@@ -65,25 +65,27 @@ class TableReader:
         if start:
             request["ExclusiveStartKey"] = start
         if keys_only:
-            names = {f"#k{at}": name for at, name in enumerate(side.keys.names)}
-            request["ProjectionExpression"] = ", ".join(names)
-            request["ExpressionAttributeNames"] = names
+            request |= _keys_only(side)
         answer = await self._call("Scan", request)
         return Page(tuple(answer.get("Items", ())), answer.get("LastEvaluatedKey") or None)
 
-    async def get(self, side: TableSide, keys: Sequence[Key]) -> dict[str, Item]:
-        """The items that exist under ``keys`` (distinct ones), by key token. Raises EngineError."""
-        chunks = [keys[at : at + BATCH_KEYS_MAX] for at in range(0, len(keys), BATCH_KEYS_MAX)]
-        found: dict[str, Item] = {}
-        for part in await asyncio.gather(*(self._chunk(side, chunk) for chunk in chunks)):
-            found.update(part)
-        return found
+    async def get(
+        self, side: TableSide, keys: Sequence[Key], *, keys_only: bool = False
+    ) -> dict[str, Item]:
+        """The items that exist under at most 100 distinct ``keys``, by key token.
 
-    async def _chunk(self, side: TableSide, keys: Sequence[Key]) -> dict[str, Item]:
+        Raises EngineError.
+        """
+        assert len(keys) <= BATCH_KEYS_MAX, "callers go by batches"
         found: dict[str, Item] = {}
+        wanted: dict[str, Any] = {"ConsistentRead": True}
+        if keys_only:
+            wanted |= _keys_only(side)
         waiting: list[Key] = list(keys)
+        if not waiting:
+            return found
         for calls in range(ROUNDS_MAX):
-            request = {"RequestItems": {side.name: {"Keys": waiting, "ConsistentRead": True}}}
+            request = {"RequestItems": {side.name: wanted | {"Keys": waiting}}}
             answer = await self._call("BatchGetItem", request)
             items = answer.get("Responses", {}).get(side.name, ())
             found.update((key_token(item, side.keys), item) for item in items)
@@ -105,3 +107,8 @@ class TableReader:
                     raise
             await self._clock.sleep(PAUSE_SECONDS * 2 ** (tries - 1))
         raise AssertionError("the last try returns or raises")
+
+
+def _keys_only(side: TableSide) -> dict[str, Any]:
+    names = {f"#k{at}": name for at, name in enumerate(side.keys.names)}
+    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}

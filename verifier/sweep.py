@@ -171,9 +171,9 @@ class Sweeper:
             await self._finish(table, claim)
         except StateConflict:
             self._log.warning("sweep lost to another process", table=table.name)
-        except Exception:
-            # The run stays unfinished and is begun again; it must not end the other tables'.
-            self._log.exception("sweep failed", table=table.name, run=claim.result.run)
+        except EngineError as error:
+            # The run stays unfinished in the records, and is begun again.
+            self._log.warning("sweep result not written", table=table.name, error=str(error))
         finally:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -235,6 +235,10 @@ class Sweeper:
             except (LeaderChanged, LeaseExpired) as error:
                 reason = "the lead moved" if isinstance(error, LeaderChanged) else "lease expired"
                 self._log.warning("sweep interrupted", table=table.name, reason=reason, n=attempt)
+            except Exception:
+                # Whatever it was, it proves nothing; beginning again for ever would hide it.
+                self._log.exception("sweep failed", table=table.name, run=claim.result.run)
+                break
         tally = claim.passes.tally if claim.passes is not None else Tally()
         tally.errors += 1
         return _with(claim.result, tally)
