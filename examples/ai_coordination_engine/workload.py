@@ -29,7 +29,7 @@ from examples.ai_coordination_engine.stores import (
     Store,
     Tenant,
 )
-from verifier.rehearsal.history import ACKED, DELETE, UNKNOWN, Entry, Recorder, load
+from verifier.rehearsal.history import ACKED, DELETE, UNKNOWN, Recorder, load
 
 STORES: tuple[Callable[[Design, str, float], Store], ...] = (
     ClientStore,
@@ -126,8 +126,7 @@ def estates(plan: Plan, known: Mapping[str, Tenant]) -> list[Estate]:
     claims = [_ref(row, known) for row in plan.claims]
     sites = [(known[tenant], uuid) for tenant, uuid in plan.sites]
     result = [Estate(sites, counters=shared, claims=claims) for _ in STORES]
-    rows, uncertain = _taken_over(plan, known)
-    rows += [_ref(row, known) for row in plan.owned]
+    rows, uncertain = _live_rows(plan, known)
     children: dict[str, list[Ref]] = defaultdict(list)
     for ref in rows:
         if ref.table in ("session_runs", "session_agents"):
@@ -152,9 +151,10 @@ def estates(plan: Plan, known: Mapping[str, Tenant]) -> list[Estate]:
     return result
 
 
-def _taken_over(plan: Plan, known: Mapping[str, Tenant]) -> tuple[list[Ref], set[str]]:
-    """The live rows of earlier processes, and the sessions about which something is unknown."""
-    last: dict[tuple[str, ...], Entry] = {}
+def _live_rows(plan: Plan, known: Mapping[str, Tenant]) -> tuple[list[Ref], set[str]]:
+    """The rows that this process takes over, of the data set and of the processes before it, as
+    their histories left them; and the sessions about which something is unknown."""
+    live = {tuple(row): True for row in plan.owned}
     uncertain: set[str] = set()
     for path in plan.resume:
         for entry in load(Path(path)):
@@ -163,9 +163,8 @@ def _taken_over(plan: Plan, known: Mapping[str, Tenant]) -> tuple[list[Ref], set
             if entry.outcome == UNKNOWN:
                 uncertain.update(entry.key.values())
             elif entry.outcome == ACKED:
-                last[entry.table, entry.tenant, *entry.key.values()] = entry
-    rows = [_ref(where, known) for where, entry in last.items() if entry.kind != DELETE]
-    return rows, uncertain
+                live[entry.table, entry.tenant, *entry.key.values()] = entry.kind != DELETE
+    return [_ref(row, known) for row, there in live.items() if there], uncertain
 
 
 def _ref(row: Sequence[str], known: Mapping[str, Tenant]) -> Ref:

@@ -32,6 +32,8 @@ class Crew:
         rate: float,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for left_behind in folder.glob("w*.json*"):
+            left_behind.unlink()
         self._processes = processes
         self._folder = folder
         count = len(cast.owned)

@@ -88,7 +88,8 @@ def encode(entry: Entry) -> bytes:
 
 def decode(line: bytes) -> Entry:
     """The inverse of ``encode``; raises ValueError."""
-    data: dict[str, Any] = {"number": 0, "started": 0.0, "ended": 0.0, "key": {}, "table": ""}
+    data: dict[str, Any] = {"number": 0, "started": 0.0, "ended": 0.0}
+    data |= {"key": {}, "table": "", "operation": ""}
     data |= orjson.loads(line)
     seen = data.pop("seen", None)
     return Entry(**data, seen=Seen(**seen) if seen is not None else None)

@@ -180,7 +180,7 @@ class Monitor:
             at=now,
             phases={name: state.phase.value for name, state in self.seen.states.items()},
             copied=self.seen.copied,
-            to_copy=self._items,
+            to_copy=max(self._items, self.seen.copied),
             lag_seconds=self.seen.lag_seconds,
             drift=self.seen.drift,
             repairs=self.seen.waiting(poison=False),

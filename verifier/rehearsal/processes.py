@@ -157,6 +157,8 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
+        for left_behind in logs.glob("*.log"):
+            left_behind.unlink()
         self._logs = logs
         self._guard = Guard()
         self._children: list[Child] = []
@@ -205,7 +207,8 @@ class Processes:
         ]
 
     async def stop(self) -> None:
-        """Stop all, the last started first, and the guard."""
-        for child in reversed(self._children):
+        """Stop all: the engine, which was started first, after those that need it."""
+        await asyncio.gather(*(child.stop() for child in self._children[1:]))
+        for child in self._children[:1]:
             await child.stop()
         self._guard.stop()

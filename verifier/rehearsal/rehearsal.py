@@ -113,8 +113,9 @@ class Rehearsal:
             self.story.interrupted = True
             self.story.error = "interrupted"
             raise
-        except DualwriteError as error:
-            self.story.error = str(error)
+        except Exception as error:
+            expected = isinstance(error, DualwriteError)
+            self.story.error = str(error) if expected else f"{type(error).__name__}: {error}"
             raise
         finally:
             self.story.died = processes.died()

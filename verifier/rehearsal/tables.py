@@ -1,15 +1,17 @@
 """Reads both physical tables at the engine itself, and says whether new = T(old)."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from dualwrite.core.compare import Verdict, compare
+from dualwrite.core.compare import Verdict, compare, transformed
 from dualwrite.core.items import HIDDEN, Item, key_token
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
 from dualwrite.core.transform import (
-    Derived,
+    Answers,
     Missing,
     Problem,
     Question,
@@ -18,6 +20,7 @@ from dualwrite.core.transform import (
 )
 from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
 
+T = TypeVar("T")
 PAGES_MAX = 10_000
 QUESTIONS_MAX = 8
 
@@ -111,7 +114,8 @@ def differences(migration: Migration, dump: Dump, leader: Side) -> Differences:
             if table.kind is Kind.IN_PLACE:
                 verdict, problem = _derived_in_place(table, dump.old[name][token], parents)
             else:
-                verdict, problem = _compared(table, leader, dump, token, parents)
+                verdict = _compared(table, leader, dump, token, parents)
+                problem = _problem(table, dump.old[name].get(token), parents)
             if problem is not None:
                 found.problems[name, token] = problem.reason.value
             if verdict is Verdict.MATCH:
@@ -124,16 +128,19 @@ def differences(migration: Migration, dump: Dump, leader: Side) -> Differences:
 
 def _compared(
     table: MigratedTable, leader: Side, dump: Dump, token: str, parents: "_Parents"
-) -> tuple[Verdict, Problem | None]:
+) -> Verdict:
     leads = dump.rows(leader)[table.name].get(token)
     follows = dump.rows(leader.other)[table.name].get(token)
-    answers: dict[Question, str | Missing] = {}
-    for _ in range(QUESTIONS_MAX):
-        outcome = compare(table, leader, leads, follows, answers)
-        if not isinstance(outcome, Question):
-            return outcome.verdict, outcome.problem
-        answers[outcome] = parents.answer(outcome)
-    raise AssertionError("a row asked for more parents than its spec declares")
+    compared = parents.settle(lambda known: compare(table, leader, leads, follows, known))
+    return compared.verdict
+
+
+def _problem(table: MigratedTable, item: Item | None, parents: "_Parents") -> Problem | None:
+    """Why a row of old has no whole counterpart; old alone can say it by name."""
+    if item is None:
+        return None
+    row = parents.settle(lambda known: transformed(table, item, Side.OLD, known))
+    return row if isinstance(row, Problem) else row.problem
 
 
 def _derived_in_place(
@@ -144,18 +151,11 @@ def _derived_in_place(
         for name, value in item.items()
         if name == table.derivation.source or name not in table.derivation.names
     }
-    answers: dict[Question, str | Missing] = {}
-    for _ in range(QUESTIONS_MAX):
-        outcome = derive(table, source, answers)
-        match outcome:
-            case Question():
-                answers[outcome] = parents.answer(outcome)
-            case Problem():
-                return Verdict.MATCH, outcome
-            case Derived(values):
-                right = all(item.get(name) == value for name, value in values.items())
-                return (Verdict.MATCH if right else Verdict.DIFFERENT), None
-    raise AssertionError("a row asked for more parents than its spec declares")
+    derived = parents.settle(lambda known: derive(table, source, known))
+    if isinstance(derived, Problem):
+        return Verdict.MATCH, derived
+    right = all(item.get(name) == value for name, value in derived.values.items())
+    return (Verdict.MATCH if right else Verdict.DIFFERENT), None
 
 
 class _Parents:
@@ -165,6 +165,16 @@ class _Parents:
         self._migration = migration
         self._old = old
         self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[str]]] = {}
+
+    def settle(self, decide: Callable[[Answers], T | Question]) -> T:
+        """Call with ever more answers until no further question is asked."""
+        answers: dict[Question, str | Missing] = {}
+        for _ in range(QUESTIONS_MAX):
+            outcome = decide(answers)
+            if not isinstance(outcome, Question):
+                return outcome
+            answers[outcome] = self.answer(outcome)
+        raise AssertionError("a row asked for more parents than its spec declares")
 
     def answer(self, question: Question) -> str | Missing:
         names = tuple(name for name, _ in question.match)
