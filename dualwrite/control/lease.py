@@ -116,8 +116,7 @@ class Lease:
             self._version = 0
             return
         member = load(Member, held.value)
-        ours = self._describe(0)
-        if (member.pid, member.started_ms, member.role) != (ours.pid, ours.started_ms, ours.role):
+        if member.process != self._describe(0).process:
             raise StateConflict(
                 f"the member record {self._name} belongs to another process (pid {member.pid})"
             )

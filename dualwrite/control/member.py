@@ -175,11 +175,15 @@ class Member:
     # -- polling ---------------------------------------------------------------------------
 
     async def _poll_forever(self) -> None:
+        said = ""
         while not self._stopping:
             try:
                 await self._poll()
+                said = ""
             except EngineError as error:
-                log.warning("could not read the states", why=str(error))
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("could not read the states", why=said)
             self._metrics.set(metric_names.LEASE_SECONDS, value=self.lease_left_seconds())
             await self._clock.sleep(self._poll_seconds)
 
@@ -222,15 +226,19 @@ class Member:
 
     async def _renew_forever(self) -> None:
         tick = self._poll_seconds / TICKS_A_POLL
+        said = ""
         while not self._stopping:
             if self._renewal_due():
                 expired = self.lease_left_seconds() == 0.0
                 try:
                     await self._lease.renew()
                 except EngineError as error:
-                    log.warning("could not renew the lease", why=str(error), expired=expired)
+                    if str(error) != said:
+                        said = str(error)
+                        log.warning("could not renew the lease", why=said, expired=expired)
                     await self._clock.sleep(self._poll_seconds)
                 else:
+                    said = ""
                     if expired and not self._stopping:
                         log.warning("the lease had run out and is renewed")
             await self._clock.sleep(tick)
@@ -251,6 +259,7 @@ class Member:
             metrics_port=self._metrics_port,
             port=self._port,
             started_ms=self._started_ms,
+            process=self._process_id,
         )
 
     def _acks(self) -> dict[str, int]:

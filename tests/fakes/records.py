@@ -1,5 +1,6 @@
 """The ``Records`` port in memory; it passes the contract suite of the real control table."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from itertools import count
@@ -9,6 +10,7 @@ import orjson
 
 from dualwrite.core.errors import OutcomeUnknown, StateConflict, Unreachable
 from dualwrite.core.ports import Record
+from dualwrite.core.records import MEMBER
 
 
 class Fault(Enum):
@@ -100,6 +102,51 @@ class MemoryRecords:
     async def _reading(self, operation: str, kind: str, name: str) -> None:
         if await self._fault(operation, kind, name) is not None:
             raise OutcomeUnknown("no answer came")
+
+
+class Line:
+    """The way of one process to the records; ``cut`` it, and it is as if the process were killed:
+    none of its calls comes back, nor does another arrive."""
+
+    def __init__(
+        self, records: MemoryRecords, *, last_write: int = 0, arrives: bool = True
+    ) -> None:
+        """``last_write``: the number of the write, not counting leases, at which it is cut."""
+        self._records = records
+        self._last_write = last_write
+        self._arrives = arrives
+        self._writes = 0
+        self.cut = False
+
+    async def read(self, kind: str, name: str) -> Record | None:
+        await self._alive()
+        return await self._records.read(kind, name)
+
+    async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
+        await self._alive()
+        return await self._records.list(kind, prefix)
+
+    async def write(
+        self, kind: str, name: str, value: Mapping[str, Any], *, expected: int | None
+    ) -> Record:
+        await self._alive()
+        self._writes += kind != MEMBER
+        last = self._writes == self._last_write and kind != MEMBER
+        if last and not self._arrives:
+            self.cut = True
+            await self._alive()
+        record = await self._records.write(kind, name, value, expected=expected)
+        self.cut = self.cut or last
+        await self._alive()
+        return record
+
+    async def delete(self, kind: str, name: str, *, expected: int | None) -> None:
+        await self._alive()
+        await self._records.delete(kind, name, expected=expected)
+
+    async def _alive(self) -> None:
+        if self.cut:
+            await asyncio.get_running_loop().create_future()
 
 
 def _record(kind: str, name: str, held: tuple[int, bytes]) -> Record:
