@@ -63,13 +63,15 @@ def shape(outcome: Command) -> dict[str, Any]:
 
 
 def show(outcome: Command) -> None:
-    """The same for people."""
+    """The same for people, a line for each change and each gate that is not open."""
     where = "all tables" if outcome.table == ALL else outcome.table
-    words = (
-        "is still running; see: dualwrite status"
-        if outcome.status == RUNNING
-        else (f"{outcome.status}: {outcome.message}" if outcome.message else outcome.status)
-    )
-    out.print(f"{outcome.verb} of {where} {words}")
+    if outcome.status == RUNNING:
+        out.print(f"{outcome.verb} of {where} is still running; see: dualwrite status")
+        return
+    out.print(f"{outcome.verb} of {where}: {outcome.status}")
+    told = {f"{gate['table']}: {gate['gate']} is" for gate in outcome.gates}
+    for line in outcome.message.split("; "):
+        if line and not any(line.startswith(words) for words in told):
+            out.print(f"  {line}")
     for gate in outcome.gates:
         out.print(f"  {gate['table']}: {gate_line(gate)}")

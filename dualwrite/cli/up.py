@@ -52,6 +52,7 @@ class Part:
     arguments: tuple[str, ...]
     port: int = 0
     """Where it serves, once known: a restarted proxy comes back where its clients look."""
+    metrics_port: int = 0
     process: Process | None = field(default=None, repr=False)
 
 
@@ -116,6 +117,8 @@ class Supervisor:
         keepers: list[asyncio.Task[None]] = []
         try:
             for part in self._parts:
+                if stop.is_set():
+                    return
                 if not await self._start(part):
                     raise NotReady(f"{part.name} did not come up")
                 keepers.append(asyncio.create_task(self._keep(part)))
@@ -146,7 +149,7 @@ class Supervisor:
 
     async def _start(self, part: Part) -> bool:
         """Start a part and wait for its ready line; False where none came."""
-        arguments = part.arguments
+        arguments = (*part.arguments, "--metrics-port", str(part.metrics_port))
         if part.verb == "proxy":
             arguments = (*arguments, "--port", str(part.port))
         # A session of its own: Ctrl-C reaches the supervisor alone, and the children in order.
@@ -167,7 +170,7 @@ class Supervisor:
         if not line:
             return False
         ready = json.loads(line)
-        part.port = ready["port"]
+        part.port, part.metrics_port = ready["port"], ready["metrics_port"]
         self._tell({"event": "ready", "part": part.name, **ready})
         return True
 
