@@ -23,6 +23,8 @@ from dualwrite.core.expressions.ast import (
 )
 from dualwrite.core.items import AttributeValue
 
+_JOINED = (And, Or)
+
 
 class Placeholders:
     """The names and values of one request; all its expressions share one pool.
@@ -103,7 +105,7 @@ def _condition(condition: Condition, pool: Placeholders) -> str:
 
 def _part(condition: Condition, pool: Placeholders) -> str:
     text = _condition(condition, pool)
-    return f"({text})" if isinstance(condition, And | Or) else text
+    return f"({text})" if isinstance(condition, _JOINED) else text
 
 
 def _update(update: Update, pool: Placeholders) -> str:

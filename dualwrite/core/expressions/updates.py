@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions.ast import (
     Arithmetic,
     Attribute,
@@ -61,10 +62,17 @@ class _Updates(Binder):
     def update(self, sections: tuple[Section, ...]) -> Update:
         paths = [[self.path(path) for path, _ in section.actions] for section in sections]
         self.keep_apart([path for group in paths for path in group])
-        for section in sections:
-            for _, node in section.actions:
-                if node is not None:
-                    self._defined(node)
+        try:
+            return self._actions(sections, paths)
+        except ValidationError:
+            # A placeholder that is not defined, anywhere, is said before any wrong operand.
+            for section in sections:
+                for _, node in section.actions:
+                    if node is not None:
+                        self._defined(node)
+            raise
+
+    def _actions(self, sections: tuple[Section, ...], paths: list[list[Path]]) -> Update:
         sets: list[SetAction] = []
         removes: list[Path] = []
         of_values: dict[str, list[ValueAction]] = {"ADD": [], "DELETE": []}
@@ -86,7 +94,7 @@ class _Updates(Binder):
         )
 
     def _defined(self, node: Node) -> None:
-        """Every placeholder of a value stands in the request; said before operands are judged."""
+        """Raises for a placeholder that the request does not define."""
         if node.op == "path":
             self.path(node)
         elif node.op == "value":

@@ -35,7 +35,7 @@ from tests.unit.core.expression_strategies import (
     updates,
 )
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "80"))
 KEY: Item = {"h": {"S": "k"}}
 TABLE = "items"
 RANGED = "ranged"
@@ -82,8 +82,13 @@ def local(dynamodb_local: int) -> Iterator[LocalDynamo]:
 
 
 def _plain(message: str) -> str:
-    """A message without what DynamoDB Local is known to word otherwise than AWS, or at random."""
+    """A message without what DynamoDB Local words otherwise than AWS, or by no rule we know.
+
+    Its parser may skip a stray token before it reports the next one, and of overlapping paths it
+    may name one that overlaps with nothing.
+    """
     message = re.sub(r"path one: .*", "path one", message)
+    message = re.sub(r"Syntax error; token: .*", "Syntax error", message, flags=re.DOTALL)
     message = re.sub(r"(operand type: )\{.*", r"\1{}", message)
     message = re.sub(r"\{B:[^}]*\}", "{B}", message)
     return message.replace(
