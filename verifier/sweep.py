@@ -46,7 +46,7 @@ POLL_SECONDS = 0.25
 RENEW_SECONDS = 0.5
 SILENCE_SECONDS = 5.0
 """A result that is not done and stood still this long has lost its process."""
-CALLS_MAX = 16
+CALLS_MAX = 8
 """Reads in flight at once, over all tables: the sweep's share of the tables' capacity."""
 ATTEMPTS_MAX = 2
 """A sweep whose leader changed under it begins again once."""
