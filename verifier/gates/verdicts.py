@@ -42,7 +42,7 @@ def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
         progress = seen.stream(side)
         if progress is None:
             return unknown(gate, f"the progress of the {side.value} stream")
-        if progress is ABSENT:
+        if progress is ABSENT or not progress.updated_ms:
             return closed(
                 gate,
                 f"nobody has read the {side.value} stream yet",

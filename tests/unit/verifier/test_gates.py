@@ -120,6 +120,7 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
     ("repairs_drained", {"repairs": RepairsSeen(2, NOW_MS - 9_000)}, True),
     ("streams_read", {"streams": {Side.OLD: STREAM, Side.NEW: ABSENT}}, True),
     ("streams_read", {"streams": streams(updated_ms=NOW_MS - 60_000)}, True),
+    ("streams_read", {"streams": streams(updated_ms=0)}, True),
     ("sweep_clean", {"sweep": ABSENT}, False),
     ("sweep_clean", {"sweep": replace(SWEEP, done=False)}, True),
     ("sweep_clean", {"sweep": replace(SWEEP, missing=1)}, False),
