@@ -64,8 +64,12 @@ class HybridClock:
         return str(Stamp(self._wall_ms, self._logical, epoch, self._writer, self._operation))
 
     def observe(self, text: str) -> None:
-        """Move the clock past a stamp that somebody else wrote."""
-        seen = Stamp.parse(text)
+        """Move the clock past a stamp that somebody else wrote; a text no clock wrote moves it
+        nowhere."""
+        try:
+            seen = Stamp.parse(text)
+        except ValueError:
+            return
         if (seen.wall_ms, seen.logical) > (self._wall_ms, self._logical):
             self._wall_ms, self._logical = seen.wall_ms, seen.logical
 

@@ -1,0 +1,85 @@
+"""Wire bodies: which tables they name, and what is wrong with them in DynamoDB's words."""
+
+from typing import Any
+
+import pytest
+
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.phases import Side
+from dualwrite.core.requests import Verb, refuse_hidden, short_name, tables_named, wish
+from tests.proxy_harness import a_migration
+
+NOTES = a_migration("r-").by_name["notes"]
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders"
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "wanted"),
+    [
+        ("PutItem", {"TableName": "a"}, ["a"]),
+        ("Query", {"TableName": ARN}, ["orders"]),
+        ("BatchGetItem", {"RequestItems": {"a": {}, ARN: {}}}, ["a", "orders"]),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "a"}},
+                                                  {"Delete": {"TableName": "b"}}]}, ["a", "b"]),
+        ("TransactGetItems", {"TransactItems": "wrong"}, []),
+        ("DeleteTable", {"TableName": "a"}, ["a"]),
+        ("DescribeTable", {"TableName": "a"}, []),
+    ],
+)  # fmt: skip
+def test_every_table_that_a_request_names_is_found(
+    operation: str, body: dict[str, Any], wanted: list[str]
+) -> None:
+    """A managed table can be named by name or ARN, in any member of a batch."""
+    assert list(tables_named(operation, body)) == wanted
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    """Wrong types end in a ValidationException, not in an error of ours."""
+    with pytest.raises(ValidationError):
+        short_name(7)
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "text"),
+    [
+        (Verb.PUT, {}, "Value null at 'item'"),
+        (Verb.PUT, {"Item": {"note_id": {"S": "n"}}}, "Missing the key endpoint_id"),
+        (Verb.PUT, {"Item": {"endpoint_id": {"N": "1"}, "note_id": {"S": "n"}}},
+         "Type mismatch for key endpoint_id expected: S actual: N"),
+        (Verb.PUT, {"Item": {"endpoint_id": {"S": ""}, "note_id": {"S": "n"}}},
+         "cannot contain an empty string value. Key: endpoint_id"),
+        (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}}}, "does not match the schema"),
+        (Verb.UPDATE, {"Key": {"endpoint_id": {"S": "e"}, "x": {"S": "n"}}},
+         "does not match the schema"),
+        (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}, "note_id": {"S": "n"}}, "Expected": {}},
+         "does not support the legacy parameter Expected"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_refused_in_dynamodbs_words(
+    verb: Verb, body: dict[str, Any], text: str
+) -> None:
+    """The mapped key cannot be made of a wrong one, so the proxy says what the engine would."""
+    with pytest.raises(ValidationError, match=r".*") as caught:
+        wish(verb, NOTES, Side.OLD, body)
+    assert text in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Item": {"dw_stamp": {"S": "x"}}},
+        {"ExpressionAttributeNames": {"#a": "dw_other"}},
+        {"ExpressionAttributeValues": {":dw_stamp": {"S": "x"}}},
+        {"ConditionExpression": "attribute_exists(dw_other.x)"},
+        {"AttributesToGet": ["dw_stamp"]},
+    ],
+)
+def test_hidden_names_are_found_wherever_they_stand(body: dict[str, Any]) -> None:
+    """Nobody but the service names its attributes, or its placeholders."""
+    with pytest.raises(ValidationError):
+        refuse_hidden(body)
+
+
+def test_names_that_only_contain_the_prefix_are_the_clients() -> None:
+    """add_dw_x is nobody's but the client's."""
+    refuse_hidden({"ConditionExpression": "attribute_exists(add_dw_x)", "Item": {"add_dw_x": {}}})
