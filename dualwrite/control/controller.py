@@ -65,6 +65,8 @@ class Controller:
         self._metrics_port = metrics_port
         self._started_ms = clock.wall_ms()
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
         self._lease = Lease(
             records,
             clock,
@@ -102,21 +104,25 @@ class Controller:
         Raises StateConflict where another controller is alive, now or later, and EngineError
         where the engine cannot be asked at the start.
         """
-        await self._take_over()
-        log.info("controlling", process=self._process_id)
+        self._ended.clear()
         try:
-            await together(
-                self._renew_forever(),
-                self._command_forever(),
-                self._watch.run(),
-                self._until_stopped(),
-            )
+            await together(self._control(), self._until_stopped())
         finally:
-            await self._release()
+            try:
+                await self._release()
+            finally:
+                self._ended.set()
 
     async def stop(self) -> None:
-        """Let ``run`` end; a command that is running is taken up by the next controller."""
+        """End ``run`` and wait until it has given up the lease; a command that is running is
+        taken up by the next controller."""
         self._stopping.set()
+        await self._ended.wait()
+
+    async def _control(self) -> None:
+        await self._take_over()
+        log.info("controlling", process=self._process_id)
+        await together(self._renew_forever(), self._command_forever(), self._watch.run())
 
     async def _until_stopped(self) -> None:
         await self._stopping.wait()
@@ -172,7 +178,9 @@ class Controller:
     async def _release(self) -> None:
         try:
             await self._lease.release()
-        except (EngineError, StateConflict) as error:
+        except StateConflict:
+            return  # it is another's, who was there before or came after
+        except EngineError as error:
             log.warning("could not give up the controller's lease", why=str(error))
 
     def _check_lease(self) -> None:

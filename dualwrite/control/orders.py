@@ -30,6 +30,8 @@ from dualwrite.core.spec import MigratedTable, Migration
 
 RUN, PAUSE = "run", "pause"
 RACES_MAX = 8
+EVIDENCE_SECONDS_MAX = 10.0
+"""A stream whose reader has not reported for this long counts as unread."""
 
 
 class Orders:
@@ -116,16 +118,21 @@ class Orders:
         sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
         for side in sides:
             record = await self._records.read(STREAM, f"{table.name}/{side.value}")
-            if record is None or not load(StreamProgress, record.value).unbroken_since_ms:
+            seen = load(StreamProgress, record.value) if record else None
+            if seen is None or not self._is_read(seen):
                 return GateVerdict(
-                    "streams-read",
+                    "streams_read",
                     "closed",
-                    f"nobody reads the stream of the {side.value} table yet; "
+                    f"nobody reads the stream of the {side.value} table; "
                     "is `dualwrite consume` running?",
                     see="dualwrite status",
                     waits=True,
                 )
-        return GateVerdict("streams-read", "open", "the streams are read")
+        return GateVerdict("streams_read", "open", "the streams are read")
+
+    def _is_read(self, seen: StreamProgress) -> bool:
+        age_seconds = (self._clock.wall_ms() - seen.updated_ms) / 1000
+        return seen.unbroken_since_ms > 0 and age_seconds <= EVIDENCE_SECONDS_MAX
 
     async def _complete(self, table: MigratedTable, order: BackfillOrder) -> bool:
         segments = await self._records.list(SEGMENT, f"{table.name}/{order.run}/")

@@ -572,6 +572,32 @@ def test_a_stopped_controller_leaves_at_once() -> None:
     on_stage(go)
 
 
+def test_stop_returns_when_the_lease_is_given_up() -> None:
+    """Also while it is still waiting for a predecessor's lease to run out."""
+
+    async def go(stage: Stage) -> None:
+        line = Line(stage.records)
+        stage.controller(line)
+        await stage.clock.advance(1)
+        line.cut = True
+        heir = Controller(
+            stage.records,
+            MIGRATION,
+            stage.clock,
+            stage.metrics,
+            stage.gates,
+            process_id="heir",
+        )
+        running = asyncio.create_task(heir.run())
+        await stage.clock.advance(1)
+        await stage.clock.drive(heir.stop(), 5)
+        await stage.clock.advance(0.1)
+        assert running.done()
+        assert [r.value["process"] for r in stage.records.seen(MEMBER)] == ["controller-1"]
+
+    on_stage(go)
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 @pytest.mark.parametrize("last_write", range(1, 17))
 def test_a_controller_that_dies_anywhere_is_succeeded(last_write: int, arrives: bool) -> None:
@@ -732,7 +758,8 @@ def test_finished_commands_are_forgotten_in_the_end() -> None:
 
 def _streams_read(stage: Stage, *names: str) -> None:
     for name in names:
-        progress = StreamProgress(0.0, 0, 1, unbroken_since_ms=1)
+        now_ms = stage.clock.wall_ms()
+        progress = StreamProgress(0.0, 0, 1, unbroken_since_ms=1, updated_ms=now_ms)
         stage.records.put(STREAM, name, dump(progress))
 
 
@@ -744,7 +771,7 @@ def test_a_backfill_is_ordered_when_the_streams_are_read() -> None:
         stage.controller()
         refused = await stage.asked("backfill-start", "moved", "8:500")
         assert refused.status == "refused"
-        assert refused.gates[0]["gate"] == "streams-read"
+        assert refused.gates[0]["gate"] == "streams_read"
         _streams_read(stage, "moved/old", "moved/new")
         outcome = await stage.asked("backfill-start", "moved", "8:500")
         assert outcome.status == "done", outcome.message
