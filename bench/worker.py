@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import cProfile
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def main() -> None:
     if arguments.profile is None:
         uvloop.run(serve(arguments.backend, arguments.kind))
         return
-    with cProfile.Profile() as profile:
+    with cProfile.Profile(time.process_time) as profile:
         uvloop.run(serve(arguments.backend, arguments.kind))
     profile.dump_stats(arguments.profile)
 

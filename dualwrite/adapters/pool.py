@@ -22,14 +22,31 @@ TRUSTED_IDLE_SECONDS = 0.05
 FRESH_TRIES_MAX = 3
 """New connections that may be lost before anything was sent on them."""
 RESPONSE_HEADERS_BYTES_MAX = 64 * 1024
+_LENGTH = b"\r\ncontent-length:"
+_FOR_THE_PARSER = (b"\r\ntransfer-encoding:", b"\r\nupgrade:", b"\r\n ", b"\r\n\t", b"\0")
+_WITHOUT_BODY = frozenset({204, 304})
 
 
-class Reply(NamedTuple):
-    """An HTTP answer as it came."""
+class Reply:
+    """An HTTP answer as it came. Its head is taken apart only for those who ask."""
 
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
+    __slots__ = ("_head", "_headers", "body", "status")
+
+    def __init__(
+        self, status: int, head: bytes | tuple[tuple[bytes, bytes], ...], body: bytes
+    ) -> None:
+        self.status = status
+        self.body = body
+        self._head = head if isinstance(head, bytes) else b""
+        self._headers = None if isinstance(head, bytes) else head
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Names and values in their order and spelling."""
+        if self._headers is None:
+            lines = (line.partition(b":") for line in self._head.split(b"\r\n")[1:])
+            self._headers = tuple((name, value.strip()) for name, _, value in lines)
+        return self._headers
 
 
 class Address(NamedTuple):
@@ -64,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_headers_bytes",
         "_limits",
+        "_midway",
         "_on_free",
         "_on_lost",
         "_parser",
@@ -93,6 +111,8 @@ class Connection(asyncio.Protocol):
         self._parser: Any = None
         self._poll: select.poll | None = None
         self._reply: asyncio.Future[Reply] | None = None
+        self._midway = False
+        """An answer has begun and is not whole: its bytes are the parser's."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_bytes = 0
         self._body: list[bytes] = []
@@ -136,6 +156,11 @@ class Connection(asyncio.Protocol):
             self._poll.register(sock.fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
+        if not self._midway and self._reply is not None:
+            whole = whole_answer(data) if len(data) <= self._limits.response_bytes_max else None
+            if whole is not None:
+                self._answered(whole, keep_alive=True)
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -152,6 +177,7 @@ class Connection(asyncio.Protocol):
     # -- httptools callbacks --------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self._midway = True
         if self._reply is None:
             self.fail("the server answered without being asked")
 
@@ -171,23 +197,49 @@ class Connection(asyncio.Protocol):
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        parser, reply = self._parser, self._reply
-        status = parser.get_status_code()
+        status = self._parser.get_status_code()
         headers, body = self._headers, self._body
-        self._headers, self._headers_bytes = [], 0
-        if reply is None or status < 200:  # given up, or "100 Continue" before the real answer
+        self._headers, self._headers_bytes, self._midway = [], 0, False
+        if self._reply is None or status < 200:  # given up, or "100 Continue" before the answer
             return
-        if body:
-            self._body, self._body_bytes = [], 0
-        self._reply = None
+        self._body, self._body_bytes = [], 0
+        reply = Reply(status, tuple(headers), b"".join(body))
+        self._answered(reply, keep_alive=self._parser.should_keep_alive())
+
+    def _answered(self, answer: Reply, *, keep_alive: bool) -> None:
+        reply, self._reply = self._reply, None
         self.deadline = float("inf")
-        if not reply.done():
-            whole = body[0] if len(body) == 1 else b"".join(body)
-            reply.set_result(Reply(status, tuple(headers), whole))
-        if parser.should_keep_alive():
+        if reply is not None and not reply.done():
+            reply.set_result(answer)
+        if keep_alive:
             self._on_free(self)
         elif self._transport is not None:
             self._transport.close()
+
+
+def whole_answer(data: bytes) -> Reply | None:
+    """The one plain answer that ``data`` is; None for all that the parser must look at.
+
+    A short cut for nearly all answers: they come in one piece with one Content-Length. What is
+    folded, chunked, informal, closing, doubtful or in pieces is left to the parser.
+    """
+    end = data.find(b"\r\n\r\n")
+    if end < 0 or not data.startswith(b"HTTP/1.1 ") or end > RESPONSE_HEADERS_BYTES_MAX:
+        return None
+    head = data[:end].lower()
+    if any(word in head for word in _FOR_THE_PARSER) or head.count(_LENGTH) != 1:
+        return None
+    if b"\r\nconnection:" in head and b"\r\nconnection: keep-alive" not in head:
+        return None
+    start = head.find(_LENGTH) + len(_LENGTH)
+    stop = head.find(b"\r\n", start)
+    length, status = head[start : stop if stop >= 0 else end].strip(), head[9:12]
+    if not (length.isdigit() and status.isdigit() and head[12:13] in b" \r"):
+        return None
+    code = int(status)
+    if code < 200 or code in _WITHOUT_BODY or int(length) != len(data) - end - 4:
+        return None
+    return Reply(code, data[:end], data[end + 4 :])
 
 
 Waiter = tuple["asyncio.Future[Connection | None]", float]

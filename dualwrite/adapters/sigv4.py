@@ -58,6 +58,10 @@ class _Template:
 
     head: bytes
     """Request line and headers, open behind ``Signature=``."""
+    lines: bytes
+    """The signed headers."""
+    authorization: bytes
+    """That header, open behind ``Signature=``."""
     canonical: Any
     """SHA-256 of the canonical request, which still lacks the body's hash."""
 
@@ -105,18 +109,24 @@ class Signer:
         second = self._wall_ms() // 1000
         if second != self._second:
             self._renew(second)
-        kept = [(name, value) for name, value in headers if name not in NOT_FORWARDED]
-        ours = self._own_headers(target)
-        lines = b"".join(b"%b: %b\r\n" % pair for pair in (*ours, *kept))
-        signed = [*ours, *(pair for pair in kept if _is_signed(pair[0]))]
-        names, canonical_headers = _canonical(signed)
-        canonical = hashlib.sha256(
-            b"POST\n/\n\n%b\n%b\n%b"
-            % (canonical_headers, names, hashlib.sha256(body).hexdigest().encode())
-        )
-        return b"POST / HTTP/1.1\r\n%b%b%b\r\ncontent-length: %d\r\n\r\n" % (
+        kept = [pair for pair in headers if pair[0] not in NOT_FORWARDED]
+        signed = [pair for pair in kept if _is_signed(pair[0])]
+        if signed == _PLAIN:
+            kept.remove(_PLAIN[0])
+            template = self._templates.get(target) or self._template(target)
+            lines, authorization = template.lines, template.authorization
+            canonical = template.canonical.copy()
+        else:
+            ours = self._own_headers(target)
+            names, canonical_headers = _canonical([*ours, *signed])
+            lines = b"".join([b"%b: %b\r\n" % pair for pair in ours])
+            authorization = self._authorization(names)
+            canonical = hashlib.sha256(b"POST\n/\n\n%b\n%b\n" % (canonical_headers, names))
+        canonical.update(hashlib.sha256(body).hexdigest().encode())
+        return b"POST / HTTP/1.1\r\n%b%b%b%b\r\ncontent-length: %d\r\n\r\n" % (
             lines,
-            self._authorization(names),
+            b"".join([b"%b: %b\r\n" % pair for pair in kept]),
+            authorization,
             self._sign(canonical),
             len(body),
         )
@@ -153,9 +163,11 @@ class Signer:
         headers = [*self._own_headers(target), (b"content-type", JSON_TYPE)]
         names, canonical_headers = _canonical(headers)
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        authorization = self._authorization(names)
         template = _Template(
-            head=b"POST / HTTP/1.1\r\n%baccept-encoding: identity\r\n%b"
-            % (lines, self._authorization(names)),
+            head=b"POST / HTTP/1.1\r\n%baccept-encoding: identity\r\n%b" % (lines, authorization),
+            lines=lines,
+            authorization=authorization,
             canonical=hashlib.sha256(b"POST\n/\n\n%b\n%b\n" % (canonical_headers, names)),
         )
         self._templates[target] = template
@@ -175,6 +187,10 @@ class Signer:
             self._credential,
             names,
         )
+
+
+_PLAIN = [(b"content-type", JSON_TYPE)]
+"""What of a client's own headers is signed, nearly always."""
 
 
 def signing_key(secret: str, day: str, region: str, service: str = "dynamodb") -> bytes:

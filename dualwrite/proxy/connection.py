@@ -24,6 +24,7 @@ PIPELINED_MAX = 16
 """Whole requests of one connection that may wait; above it the socket is read no further."""
 HEADER_OVERHEAD_BYTES = 32
 """What a header costs beside its text, as HTTP/2 counts it (RFC 9113, 6.5.2)."""
+_WATCHED = frozenset({b"content-length", b"expect"})
 NEVER = float("inf")
 
 log = structlog.get_logger()
@@ -164,18 +165,23 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._path += url
-        self._count_head(len(url))
+        self._headers_bytes += len(url)
+        if self._headers_bytes > self._bounds.headers_bytes_max:
+            self._refuse(messages.HEADERS_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._deaf:
             return
         name = name.lower()
-        self._count_head(len(name) + len(value) + HEADER_OVERHEAD_BYTES)
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._continue_due = True
-        elif name == b"content-length" and int(value) > self._bounds.body_bytes_max:
-            self._refuse(messages.BODY_TOO_LARGE)
         self._headers.append((name, value))
+        self._headers_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
+        if self._headers_bytes > self._bounds.headers_bytes_max:
+            self._refuse(messages.HEADERS_TOO_LARGE)
+        elif name in _WATCHED:
+            if name == b"content-length" and int(value) > self._bounds.body_bytes_max:
+                self._refuse(messages.BODY_TOO_LARGE)
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self._continue_due = True
 
     def on_headers_complete(self) -> None:
         self._continue_if_due()
@@ -284,11 +290,6 @@ class Connection(asyncio.Protocol):
                 self._transport.write(messages.CONTINUE)
 
     # -- refusing -------------------------------------------------------------------------------
-
-    def _count_head(self, size: int) -> None:
-        self._headers_bytes += size
-        if self._headers_bytes > self._bounds.headers_bytes_max:
-            self._refuse(messages.HEADERS_TOO_LARGE)
 
     def _refuse(self, reply: HttpReply) -> None:
         """Answer what came before, then this, then close; hear nothing more."""
