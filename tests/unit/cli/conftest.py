@@ -13,6 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dualwrite import wiring
+from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.main import app
 from dualwrite.core.phases import Phase, TableState
@@ -92,6 +93,12 @@ class Service:
         result = self.run(*arguments, "--json")
         assert result.exit_code == exit_code, result.output
         return json.loads(result.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They must not hold on to the streams of a verb that runs inside a test."""
+    monkeypatch.setattr(logs, "configure", lambda: None)
 
 
 @pytest.fixture
