@@ -16,6 +16,7 @@ from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.compare import Comparison, Verdict, compare
+from dualwrite.core.errors import Unreachable
 from dualwrite.core.items import Item, KeyAttribute, KeySchema, key_token
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.records import (
@@ -44,7 +45,7 @@ from tests.fakes.epochs import SetEpochs
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
 
-WAIT_SECONDS_MAX = 40.0
+WAIT_SECONDS_MAX = 90.0
 
 TENANTS = {"acme-prod": ("aws-1", "acme"), "bolt-prod": ("aws-1", "bolt")}
 QUICK = Pace(
@@ -114,6 +115,29 @@ class CountingDynamo:
         return await self._inner.call(operation, request)
 
 
+class Life:
+    """A process's: once it is over, nothing it sends arrives and it hears of nothing."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def check(self) -> None:
+        if self.over:
+            raise Unreachable("this process was killed")
+
+
+class Mortal:
+    """The control table as a process sees it that may be killed."""
+
+    def __init__(self, inner: Any, life: Life) -> None:
+        self._inner = inner
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        self._life.check()
+        return getattr(self._inner, name)
+
+
 @dataclass
 class World:
     """One migration, its engine, and the hands of the applications that use it."""
@@ -163,15 +187,17 @@ class World:
             )
         )
 
-    def consumer(self, name: str = "consumer-1", dynamo: CountingDynamo | None = None) -> Consumer:
+    def consumer(
+        self, name: str = "consumer-1", dynamo: CountingDynamo | None = None, records: Any = None
+    ) -> Consumer:
         wire = dynamo or self.wire()
         return Consumer(
             wire,
-            self.records,
+            records or self.records,
             self.migration,
             self.epochs,
             ParentRows(wire, self.migration, self.epochs, self.clock),
-            self.repairs,
+            Repairs(records or self.records, self.clock),
             self.clock,
             self.metrics,
             process_id=name,

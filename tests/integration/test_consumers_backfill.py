@@ -1,0 +1,190 @@
+"""The backfill on a real engine: complete, resumable, and never over what is newer."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from dualwrite.core import metric_names
+from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.phases import Phase, Side
+from dualwrite.core.stamps import FLOOR
+from tests.consumer_harness import Life, Mortal, World, note, run
+
+
+@pytest.fixture
+def world(engine: str, boto: Any, table_prefix: str) -> World:
+    return World(engine, boto, table_prefix)
+
+
+def fill(world: World, count: int) -> None:
+    for number in range(count):
+        world.put(world.notes, Side.OLD, note(number, title=f"t{number}"))
+
+
+def test_everything_is_copied_and_proven_by_the_streams(world: World) -> None:
+    """All rows reach new under the floor stamp, and their records need no read."""
+
+    async def go() -> None:
+        fill(world, 100)
+        dynamo = world.wire()
+        world.epochs.default = type(world.epochs.default)("", 1, Phase.OFF)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.drained()
+            world.set_phase(world.notes, Phase.MIRROR_OLD)
+            world.order_backfill(world.notes)
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+            assert dynamo.calls["GetItem"] == dynamo.calls["BatchGetItem"] == 0
+        assert world.equal(world.notes)
+        assert {stamp_of(item) for item in world.items(world.notes, Side.NEW).values()} == {FLOOR}
+        assert sum(one.copied for one in world.segments(world.notes)) == 100
+        assert world.metric(metric_names.BACKFILL_ITEMS, "notes", "copied") == 100
+        assert world.metric(metric_names.BACKFILL_SHARE, "notes") == 1.0
+
+    run(go())
+
+
+def test_what_is_newer_stays(world: World) -> None:
+    """A write that reached new before the backfill came is present, and not overwritten."""
+
+    async def go() -> None:
+        fill(world, 10)
+        row = world.mirrored(world.notes, note(3, title="newer"))
+        world.order_backfill(world.notes)
+        async with world.consuming():
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+        assert world.item(world.notes, Side.NEW, row.stored(Side.NEW)) == row.stored(Side.NEW)
+        assert world.equal(world.notes)
+        assert sum(one.present for one in world.segments(world.notes)) >= 1
+
+    run(go())
+
+
+class Between:
+    """Deletes a row on both sides between the two writes that copy it."""
+
+    def __init__(self, world: World, doomed: Item) -> None:
+        self.world = world
+        self.doomed = world.row(world.notes, doomed)
+        self.done = False
+
+    async def __call__(self, operation: str, request: Mapping[str, Any]) -> None:
+        item = request.get("Item", {})
+        mine = item.get("note_id") == self.doomed.body["note_id"]
+        if operation == "PutItem" and mine and not self.done:
+            self.done = True
+            for side in Side:
+                stored = self.doomed.stored(side)
+                await asyncio.to_thread(self.world.delete, self.world.notes, side, stored)
+
+
+def test_a_row_deleted_while_it_is_copied_ends_on_neither_side(world: World) -> None:
+    """The copy that brings a deleted row back is removed through its own stream record."""
+
+    async def go() -> None:
+        fill(world, 10)
+        dynamo = world.wire()
+        dynamo.before = between = Between(world, note(4))
+        world.order_backfill(world.notes)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+            await world.drained()
+        assert between.done
+        assert world.equal(world.notes)
+        assert len(world.items(world.notes, Side.NEW)) == 9
+
+    run(go())
+
+
+def test_rows_that_cannot_be_mapped_are_left_and_listed(world: World) -> None:
+    """They are counted by segment, and each is listed with its reason."""
+
+    async def go() -> None:
+        fill(world, 5)
+        world.put(world.notes, Side.OLD, note(1, tenant="nobody"))
+        world.put(world.notes, Side.OLD, note(1, tenant="a#b"))
+        world.order_backfill(world.notes)
+        async with world.consuming():
+            await world.until(lambda: world.backfilled(world.notes))
+        assert sum(one.left for one in world.segments(world.notes)) == 2
+        reasons = {repair.reason.split(":")[0] for repair in await world.repairs.list()}
+        assert reasons == {"unmapped", "separator"}
+        assert world.equal(world.notes)
+
+    run(go())
+
+
+def test_a_pause_holds_and_a_new_consumer_goes_on_from_the_checkpoint(world: World) -> None:
+    """A paused backfill stands at its checkpoints; whoever resumes it scans only the rest."""
+
+    async def go() -> None:
+        fill(world, 200)
+        world.order_backfill(world.notes, rate=200.0)
+        async with world.consuming(world.consumer("one")):
+            await world.until(lambda: any(one.scanned for one in world.segments(world.notes)))
+            world.order_backfill(world.notes, wanted="pause")
+            await world.until(lambda: all(not s.owner for s in world.segments(world.notes)))
+        before = world.segments(world.notes)
+        assert not all(one.done for one in before)
+        world.order_backfill(world.notes)
+        async with world.consuming(world.consumer("two")):
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+        assert sum(one.scanned for one in world.segments(world.notes)) == 200
+        assert world.equal(world.notes)
+
+    run(go())
+
+
+def test_a_killed_consumers_segments_are_taken_over(world: World) -> None:
+    """A lease that stands still is another's; nothing is lost, and each page counts once."""
+
+    async def go() -> None:
+        fill(world, 120)
+        life = Life()
+        dynamo = world.wire()
+
+        async def dies(operation: str, request: Mapping[str, Any]) -> None:
+            if operation == "PutItem" and dynamo.calls["PutItem"] > 30:
+                life.over = True
+            life.check()
+
+        dynamo.before = dies
+        world.order_backfill(world.notes)
+        first = world.consumer("doomed", dynamo=dynamo, records=Mortal(world.records, life))
+        async with world.consuming(first):
+            await world.until(lambda: life.over)
+            async with world.consuming(world.consumer("heir")):
+                await world.until(lambda: world.backfilled(world.notes))
+                await world.drained()
+        assert sum(one.scanned for one in world.segments(world.notes)) == 120
+        assert world.equal(world.notes)
+
+    run(go())
+
+
+def test_in_place_rows_are_completed(world: World) -> None:
+    """History of an in-place table gets the derived attributes that it lacks."""
+
+    async def go() -> None:
+        task = {"list_id": {"S": "l1"}, "task_id": {"S": "t1"}, "endpoint_id": {"S": "bolt-prod"}}
+        world.put(world.tasks, Side.OLD, task)
+        for number in range(30):
+            world.put(
+                world.steps,
+                Side.OLD,
+                {"task_id": {"S": "t1"}, "step_id": {"S": f"s{number}"}, "list_id": {"S": "l1"}},
+            )
+        world.order_backfill(world.steps)
+        async with world.consuming():
+            await world.until(lambda: world.backfilled(world.steps))
+            await world.drained()
+        held = world.items(world.steps, Side.OLD).values()
+        assert {item["partition_key"]["S"] for item in held} == {"aws-1#bolt"}
+        assert len(held) == 30
+
+    run(go())
