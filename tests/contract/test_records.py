@@ -9,7 +9,7 @@ import pytest
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.core.errors import StateConflict
 from dualwrite.core.ports import Record, Records
-from tests.fakes.boto_dynamo import BotoDynamo
+from tests.fakes.engine_client import engine_client
 from tests.fakes.records import MemoryRecords
 
 Scene = Callable[[Callable[[Records], Awaitable[None]]], None]
@@ -20,13 +20,14 @@ def on(request: pytest.FixtureRequest) -> Scene:
     """Runs a test's coroutine against one implementation."""
     if request.param == "memory":
         return lambda test: asyncio.run(test(MemoryRecords()))  # type: ignore[arg-type]
-    boto = request.getfixturevalue("boto")
+    engine = request.getfixturevalue("engine")
     prefix = request.getfixturevalue("table_prefix")
 
     async def prepared(test: Callable[[Records], Awaitable[None]]) -> None:
-        records = ControlTable(BotoDynamo(boto), f"{prefix}control")
-        await records.create()
-        await test(records)
+        async with engine_client(engine) as dynamo:
+            records = ControlTable(dynamo, f"{prefix}control")
+            await records.create()
+            await test(records)
 
     return lambda test: asyncio.run(prepared(test))
 

@@ -1,0 +1,55 @@
+"""Log lines for machines, without anything that an item holds."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from dualwrite.adapters import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_line_is_json_with_level_and_utc_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line, on standard error."""
+    logs.configure(json=True)
+    structlog.get_logger().warning("it happened", table="t", epoch=3, names=("a", "b"))
+    out, err = capsys.readouterr()
+    line = json.loads(err)
+    assert out == ""
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "it happened",
+        "level": "warning",
+        "table": "t",
+        "epoch": 3,
+        "names": ["a", "b"],
+    }
+
+
+def test_an_item_logged_by_mistake_shows_its_type_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """Contents never reach the logs."""
+    logs.configure(json=True)
+    structlog.get_logger().info("x", item={"pin": {"S": "secret"}}, items=[{"S": "secret"}])
+    err = capsys.readouterr().err
+    assert "secret" not in err
+    assert json.loads(err)["item"] == "<dict>"
+
+
+def test_for_people_a_line_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal nobody reads JSON."""
+    logs.configure(json=False)
+    structlog.get_logger().info("it happened", table="t")
+    assert "it happened" in capsys.readouterr().err
+
+
+def test_debug_lines_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a decision that matters."""
+    logs.configure(json=True)
+    structlog.get_logger().debug("detail")
+    assert capsys.readouterr().err == ""
