@@ -1,12 +1,13 @@
-# One recipe for people and CI. Every target sets up what it needs.
+# One recipe for people and CI. Every target sets up what it needs: python3 (3.11 or later) and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: rehearse test check bench clean lock
+.PHONY: rehearse test check docs bench clean lock
 
 $(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -23,6 +24,9 @@ check: $(READY)  ## style, types, import rules
 
 test: check  ## set up everything, then check and run the whole test suite
 	$(BIN)/pytest $(ARGS)
+
+docs: $(READY)  ## renew what the documents take from the code
+	$(BIN)/python -m docs.generate
 
 bench: $(READY)  ## measure the proxy against a constant-answer backend
 	$(BIN)/python -m bench $(ARGS)
