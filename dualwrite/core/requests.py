@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions import check_placeholders
 from dualwrite.core.items import Item, Key, key_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable, Migration
@@ -158,6 +159,9 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Body) -> Wish:
             f"1 validation error detected: Value null at '{part}' failed to satisfy constraint: "
             "Member must not be null"
         )
+    check_placeholders(
+        body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
+    )
     refuse_hidden(body)
     if verb is not Verb.PUT and len(source) != len(schema.names):
         raise ValidationError("The provided key element does not match the schema")

@@ -22,6 +22,7 @@ from dualwrite.core.expressions import (
     Projection,
     RangeCondition,
     all_of,
+    check_placeholders,
     equals,
     holds,
     key_condition,
@@ -71,6 +72,7 @@ class Shape:
 def shape_of(body: Body) -> Shape:
     """Parse a read's filter and projection; raises ValidationError."""
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
+    check_placeholders(names, values)
     wanted = body.get("FilterExpression")
     condition = None
     if wanted is not None:

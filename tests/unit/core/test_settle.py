@@ -40,7 +40,7 @@ def stamped(text: str) -> dict[str, dict[str, str]]:
 def test_the_stamp_that_stands_says_why_a_write_was_refused(
     item: dict[str, dict[str, str]] | None, wanted: Outcome
 ) -> None:
-    """Ours: an earlier try had succeeded. Newer: try again past it. Else: the condition was false."""
+    """Ours: an earlier try succeeded. Newer: try again past it. Else: the condition was false."""
     assert judge_guarded(item, OURS) == wanted
 
 
