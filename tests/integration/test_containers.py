@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import boto3
+import docker
 import pytest
 import yaml
 from testcontainers.core.container import DockerContainer
@@ -22,8 +23,6 @@ COMPOSE = tables.HERE.parents[1] / "docker-compose.yml"
 
 def daemon_answers() -> bool:
     """Whether containers can be started here."""
-    import docker
-
     with suppress(docker.errors.DockerException):
         return bool(docker.from_env(timeout=5).ping())
     return False
