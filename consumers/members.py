@@ -51,7 +51,7 @@ class Consumers:
         alive = {
             record.name
             for record, member in consumers
-            if self._stillness.seconds(record.name) <= 2 * member.lease_seconds
+            if self._stillness.seconds(record.name) <= member.lease_seconds
         }
         self.live = tuple(sorted({self.me, *alive}))
 
