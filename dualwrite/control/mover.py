@@ -106,14 +106,13 @@ class Mover:
         GatesClosed."""
         deadline = self._clock.monotonic_seconds() + self._settings.gate_wait_seconds
         while True:
-            verdicts = await judge()
-            closed = tuple((table, gate) for table, gate in verdicts if gate.verdict != "open")
+            closed = _closed(await judge())
             if not closed:
                 return
             in_vain = any(not gate.waits for _, gate in closed)
             if in_vain or self._clock.monotonic_seconds() >= deadline:
                 raise GatesClosed(closed)
-            await self._clock.sleep(self._settings.poll_seconds)
+            await self._clock.sleep(self._settings.gate_poll_seconds)
 
     # -- gates -----------------------------------------------------------------------------
 
@@ -143,15 +142,28 @@ class Mover:
                 self._check_lease()
                 await self._records.write(BARRIER, change.table.name, dump(barrier), expected=None)
 
+        waiting = changes
+
         async def judge() -> Verdicts:
-            judged = await asyncio.gather(*(self._judge(change) for change in changes))
-            return tuple(
-                (change.table.name, gate)
-                for change, gates in zip(changes, judged, strict=True)
-                for gate in gates
-            )
+            # Evidence costs reads, and just now clients want the engine for themselves: look only
+            # at the tables that were not ready, and at all of them once more in the end.
+            nonlocal waiting
+            verdicts = await self._judge_all(waiting)
+            if waiting != changes and not _closed(verdicts):
+                verdicts = await self._judge_all(changes)
+            behind = {table for table, _ in _closed(verdicts)}
+            waiting = tuple(change for change in changes if change.table.name in behind)
+            return verdicts
 
         await self.until_open(judge)
+
+    async def _judge_all(self, changes: tuple[Change, ...]) -> Verdicts:
+        judged = await asyncio.gather(*(self._judge(change) for change in changes))
+        return tuple(
+            (change.table.name, gate)
+            for change, gates in zip(changes, judged, strict=True)
+            for gate in gates
+        )
 
     async def _judge(self, change: Change) -> tuple[GateVerdict, ...]:
         before, after = change.before, change.after
@@ -193,3 +205,7 @@ class Mover:
             after=after,
             epoch=change.after.epoch,
         )
+
+
+def _closed(verdicts: Verdicts) -> Verdicts:
+    return tuple((table, gate) for table, gate in verdicts if gate.verdict != "open")

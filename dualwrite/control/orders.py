@@ -197,14 +197,20 @@ class Orders:
                 "is `dualwrite consume` running?"
             )
         over, said = True, []
+        wanted = {
+            record.name: load(SweepOrder, record.value).run
+            for record in await self._records.list(SWEEP)
+        }
+        results = {
+            record.name: load(SweepResult, record.value)
+            for record in await self._records.list(SWEPT)
+        }
         for name, run in order.command.goals.items():
-            wanted = await self._records.read(SWEEP, name)
-            if wanted is None or load(SweepOrder, wanted.value).run != run:
+            if wanted.get(name) != run:
                 raise CommandFailed(
                     f"{name}: a newer sweep was ordered, and takes this one's place"
                 )
-            record = await self._records.read(SWEPT, name)
-            result = load(SweepResult, record.value) if record else None
+            result = results.get(name)
             if result is None or result.run != run or not result.done:
                 over = False
                 said.append(f"{name}: under way, {result.compared if result else 0} compared")

@@ -14,5 +14,6 @@ class ControlSettings:
     verify_seconds_max: float = 6 * 3600.0
     """For a sweep."""
     poll_seconds: float = 0.2
+    gate_poll_seconds: float = 0.4
     watch_seconds: float = 2.0
     """Between two looks at the records for the metrics."""

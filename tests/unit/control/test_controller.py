@@ -320,6 +320,51 @@ def test_a_closed_gate_refuses_by_name_and_reason() -> None:
     on_stage(go)
 
 
+def test_a_gate_that_waiting_cannot_mend_refuses_at_once() -> None:
+    """Nobody waits a minute to hear of it."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.ATOMIC_OLD)
+        stage.gates.close("also", "atomic/new")
+        stage.gates.close("moved", "atomic/new", waits=True)
+        stage.controller()
+        before = stage.clock.monotonic_seconds()
+        assert (await stage.asked("flip")).status == "refused"
+        assert stage.clock.monotonic_seconds() - before < 2
+
+    on_stage(go)
+
+
+def test_a_change_that_was_intended_and_never_made_is_abandoned_in_the_audit() -> None:
+    """The controller died between the two, and its successor found the gate closed."""
+
+    async def go(stage: Stage) -> None:
+        put_state(stage.records, 5, Phase.ATOMIC_OLD)
+        # Its writes: states of the other tables, the command, a barrier, the intent.
+        line = Line(stage.records, last_write=5)
+        stage.controller(line)
+        asking = asyncio.create_task(
+            ask(
+                stage.records,
+                stage.clock,
+                Command("flip", "moved", reason="why not"),
+                timeout_seconds=300,
+            )
+        )
+        await stage.clock.until(lambda: line.cut)
+        assert [entry.outcome for entry in stage.audit()] == ["intended"]
+        stage.gates.close("moved", "atomic/new")
+        stage.controller()
+        assert (await stage.clock.drive(_outcome(asking))).status == "refused"
+        assert stage.state().epoch == 5
+        assert sorted(entry.outcome for entry in stage.audit()) == [
+            "abandoned",
+            "refused: fake-gate",
+        ]
+
+    on_stage(go)
+
+
 def test_an_unknown_verdict_opens_nothing() -> None:
     """What is not proven is not open."""
 
@@ -348,6 +393,30 @@ def test_a_gate_that_may_open_by_itself_is_waited_for() -> None:
         outcome = await stage.asked("flip", "moved")
         assert opening.done()
         assert outcome.status == "done", outcome.message
+
+    on_stage(go)
+
+
+def test_tables_wait_for_each_other_and_are_judged_once_more_together() -> None:
+    """While one is not ready only that one is asked; a gate that closes meanwhile is seen."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.ATOMIC_OLD)
+        stage.gates.close("moved", "atomic/new", waits=True)
+        stage.controller()
+        asking = asyncio.create_task(
+            ask(stage.records, stage.clock, Command("flip", "*", "", "x"), timeout_seconds=300)
+        )
+        await stage.clock.advance(10)
+        asked = [table for table, _, goal in stage.gates.judged if goal == "atomic/new"]
+        assert asked.count("moved") > 2 * asked.count("also")
+        stage.gates.close("also", "atomic/new", waits=True)
+        stage.gates.closed.pop(("moved", "atomic/new"))
+        await stage.clock.advance(10)
+        assert stage.phases()[:2] == ("atomic/old", "atomic/old")
+        stage.gates.closed.clear()
+        assert (await stage.clock.drive(_outcome(asking))).status == "done"
+        assert stage.phases()[:2] == ("atomic/new", "atomic/new")
 
     on_stage(go)
 
