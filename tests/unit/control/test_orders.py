@@ -1,0 +1,121 @@
+"""Backfills and sweeps are ordered when they may be, and each once."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from dualwrite.control.commands import ask
+from dualwrite.core.phases import Phase
+from dualwrite.core.records import (
+    BACKFILL,
+    STREAM,
+    SWEEP,
+    SWEPT,
+    BackfillOrder,
+    Command,
+    StreamProgress,
+    SweepOrder,
+    SweepResult,
+    dump,
+    load,
+)
+from tests.unit.control.scene import put_state
+from tests.unit.control.stage import Stage, on_stage, outcome_of
+
+
+def _streams_read(stage: Stage, *names: str) -> None:
+    for name in names:
+        now_ms = stage.clock.wall_ms()
+        progress = StreamProgress(0.0, 0, 1, unbroken_since_ms=1, updated_ms=now_ms)
+        stage.records.put(STREAM, name, dump(progress))
+
+
+def test_a_backfill_is_ordered_when_the_streams_are_read() -> None:
+    """What it copies too early is cured by the streams, so it waits for them, then starts."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.MIRROR_OLD)
+        stage.controller()
+        refused = await stage.asked("backfill-start", "moved", "8:500")
+        assert refused.status == "refused"
+        assert refused.gates[0]["gate"] == "streams_read"
+        _streams_read(stage, "moved/old", "moved/new")
+        outcome = await stage.asked("backfill-start", "moved", "8:500")
+        assert outcome.status == "done", outcome.message
+        [record] = stage.records.seen(BACKFILL)
+        order = load(BackfillOrder, record.value)
+        assert (order.wanted, order.segments, order.units_per_second_max) == ("run", 8, 500.0)
+
+    on_stage(go)
+
+
+def test_a_backfill_is_paused_and_resumed_and_not_begun_twice() -> None:
+    """Starting again while it runs leaves it alone."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.MIRROR_OLD)
+        _streams_read(stage, "moved/old", "moved/new", "also/old", "also/new", "stays/old")
+        stage.controller()
+        assert (await stage.asked("backfill-start")).status == "done"
+        before = stage.records.seen(BACKFILL)
+        assert len(before) == 3
+        again = await stage.asked("backfill-start")
+        assert "not over yet" in again.message
+        assert stage.records.seen(BACKFILL) == before
+        for verb, wanted in (("backfill-pause", "pause"), ("backfill-resume", "run")):
+            assert (await stage.asked(verb)).status == "done"
+            assert {r.value["wanted"] for r in stage.records.seen(BACKFILL)} == {wanted}
+
+    on_stage(go)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({}, "clean, 7 compared"),
+        ({"missing": 2}, "2 missing"),
+        ({"errors": 1}, "nothing is proven"),
+    ],
+)
+def test_verify_ends_with_what_the_sweep_found(found: dict[str, int], words: str) -> None:
+    """And keeps no other command waiting while it is swept."""
+
+    async def go(stage: Stage) -> None:
+        put_state(stage.records, 1, Phase.MIRROR_OLD)
+        stage.controller()
+        asking = asyncio.create_task(
+            ask(stage.records, stage.clock, Command("verify", "moved"), timeout_seconds=300)
+        )
+        await stage.clock.until(lambda: bool(stage.records.seen(SWEEP)))
+        assert (await stage.asked("shadow", "moved", "5")).status == "done"
+        assert not asking.done()
+        [order] = stage.records.seen(SWEEP)
+        result = SweepResult(load(SweepOrder, order.value).run, 1, 2, True, compared=7)
+        stage.records.put(SWEPT, "moved", dump(replace(result, **found)))  # type: ignore[arg-type]
+        outcome = await stage.clock.drive(outcome_of(asking))
+        assert outcome.status == "done"
+        assert words in outcome.message
+
+    on_stage(go)
+
+
+def test_a_newer_verify_takes_the_place_of_an_older_one() -> None:
+    """The older one fails and says so."""
+
+    async def go(stage: Stage) -> None:
+        put_state(stage.records, 1, Phase.MIRROR_OLD)
+        stage.controller()
+        asking = asyncio.create_task(
+            ask(stage.records, stage.clock, Command("verify", "moved"), timeout_seconds=300)
+        )
+        await stage.clock.until(lambda: bool(stage.records.seen(SWEEP)))
+        newer = asyncio.create_task(
+            ask(stage.records, stage.clock, Command("verify", "moved"), timeout_seconds=300)
+        )
+        outcome = await stage.clock.drive(outcome_of(asking))
+        assert outcome.status == "failed"
+        assert "newer sweep" in outcome.message
+        newer.cancel()
+
+    on_stage(go)
