@@ -96,11 +96,13 @@ async def _rehearse(options: Options, quiet: bool) -> dict[str, Any]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, running.cancel)
     showing = asyncio.create_task(_nothing() if quiet else show(rehearsal.story, Console()))
-    with contextlib.suppress(asyncio.CancelledError, DualwriteError):
-        await running
+    await asyncio.wait([running])
     showing.cancel()
     await asyncio.gather(showing, return_exceptions=True)
-    return await asyncio.to_thread(reports.write, rehearsal.story, options.report)
+    told = await asyncio.to_thread(reports.write, rehearsal.story, options.report)
+    with contextlib.suppress(asyncio.CancelledError, DualwriteError):
+        running.result()
+    return told
 
 
 async def _nothing() -> None:

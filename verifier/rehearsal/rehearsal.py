@@ -232,7 +232,6 @@ class Rehearsal:
                 self._random, names, PROXIES, CONSUMERS, options.dwell_seconds
             )
         for name, body in forth:
-            self.story.note = name
             await walk.step(name, body)
             self._check_strikes()
             if name == "mirror/old":
@@ -251,6 +250,7 @@ class Rehearsal:
     # -- faults ------------------------------------------------------------------------------------
 
     def _on_step(self, step: Step, fleet: Fleet) -> None:
+        self.story.note = step.name
         for fault in self.story.plan:
             if fault.step == step.name:
                 task = asyncio.create_task(self._strike(fault, fleet))
@@ -260,7 +260,6 @@ class Rehearsal:
         await asyncio.sleep(fault.delay_seconds)
         killed = self._now()
         await fleet.kill(fault.victim)
-        self.story.note = f"SIGKILL to {fault.victim}"
         await asyncio.sleep(DOWN_SECONDS)
         await fleet.restart(fault.victim)
         back = self._now()

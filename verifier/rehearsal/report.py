@@ -50,10 +50,10 @@ def tell(story: Story) -> dict[str, Any]:
         "acknowledged": len(acked),
         "unknown": sum(entry.outcome == UNKNOWN for entry in writes),
         "refused": sum(entry.outcome == REFUSED for entry in writes),
-        "lost": count(case, Fault.LOST.value),
-        "resurrected": count(case, Fault.RESURRECTED.value),
+        "lost": _found(case, Fault.LOST),
+        "resurrected": _found(case, Fault.RESURRECTED),
         "different": story.differences.different if story.differences else None,
-        "stale_reads": count(case, Fault.STALE_READ.value),
+        "stale_reads": _found(case, Fault.STALE_READ),
         "units_per_write": _units_per_write(story, len(acked)),
         "write_ms": {"p50": latency_ms(writes, 0.5), "p99": latency_ms(writes, 0.99)},
         "steps": [_step(step, story, acked, samples) for step in story.steps],
@@ -93,6 +93,13 @@ def case_of(story: Story) -> Case:
         operations=story.operations,
         died=story.died,
     )
+
+
+def _found(case: Case, fault: Fault) -> int | None:
+    """How many; None where nobody looked."""
+    if case.before_done is None and case.at_end is None:
+        return None
+    return count(case, fault.value)
 
 
 DEFINITIONS = {

@@ -5,16 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dualwrite.core.compare import Verdict, compare, transformed
+from dualwrite.core.compare import Comparison, Verdict, compare, transformed
 from dualwrite.core.items import HIDDEN, Item, key_token
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
 from dualwrite.core.transform import (
     Answers,
+    Derived,
     Missing,
     Problem,
     Question,
+    Row,
     derive,
     translate_key,
 )
@@ -131,15 +133,23 @@ def _compared(
 ) -> Verdict:
     leads = dump.rows(leader)[table.name].get(token)
     follows = dump.rows(leader.other)[table.name].get(token)
-    compared = parents.settle(lambda known: compare(table, leader, leads, follows, known))
-    return compared.verdict
+
+    def decide(known: Answers) -> Comparison | Question:
+        return compare(table, leader, leads, follows, known)
+
+    return parents.settle(decide).verdict
 
 
 def _problem(table: MigratedTable, item: Item | None, parents: "_Parents") -> Problem | None:
     """Why a row of old has no whole counterpart; old alone can say it by name."""
     if item is None:
         return None
-    row = parents.settle(lambda known: transformed(table, item, Side.OLD, known))
+
+    def decide(known: Answers) -> Row | Problem | Question:
+        return transformed(table, item, Side.OLD, known)
+
+    row = parents.settle(decide)
+    assert isinstance(row, Row | Problem)
     return row if isinstance(row, Problem) else row.problem
 
 
@@ -151,7 +161,12 @@ def _derived_in_place(
         for name, value in item.items()
         if name == table.derivation.source or name not in table.derivation.names
     }
-    derived = parents.settle(lambda known: derive(table, source, known))
+
+    def decide(known: Answers) -> Derived | Problem | Question:
+        return derive(table, source, known)
+
+    derived = parents.settle(decide)
+    assert isinstance(derived, Derived | Problem)
     if isinstance(derived, Problem):
         return Verdict.MATCH, derived
     right = all(item.get(name) == value for name, value in derived.values.items())
