@@ -151,8 +151,6 @@ class Applier:
         """Reconcile a batch. Whatever happens, each entry is settled or given back."""
         left = list(entries)
         try:
-            if any(entry.bypass for entry in entries):
-                await self._bypasses.flush(self.table.name)
             works = [Work(entry.dirty, self._follower_stamp(entry)) for entry in entries]
             results = await self._reconciler.reconcile_many(self.table, works)
             for entry, result in zip(entries, results, strict=True):

@@ -33,9 +33,13 @@ class Bypasses:
         self._counted[table] = self._counted.get(table, 0) + 1
         self._metrics.add(metric_names.BYPASS_WRITES, table)
 
-    async def flush(self, table: str) -> None:
-        """Make the count durable. Raises EngineError."""
-        count = self._counted.get(table, 0)
+    async def flush(self) -> None:
+        """Make the counts durable; no checkpoint is written before. Raises EngineError."""
+        for table in tuple(self._counted):
+            await self._flush(table)
+
+    async def _flush(self, table: str) -> None:
+        count = self._counted[table]
         for _ in range(TRIES_MAX if count else 0):
             found = await self._records.read(BYPASS, table)
             before = Bypass(0, 0) if found is None else load(Bypass, found.value)

@@ -68,8 +68,9 @@ class Consumer:
             for table in migration.tables
         }
         self._streams = Streams(
-            dynamo, records, migration, self._appliers, consumers, clock, metrics, effort, pace
-        )
+            dynamo, records, migration, self._appliers, consumers, bypasses.flush, clock, metrics,
+            effort, pace,
+        )  # fmt: skip
         copier = Copier(dynamo, epochs, parents, repairs, poison, reconciler, effort)
         self._backfill = Backfill(
             dynamo, records, migration, epochs, copier, bypasses, consumers, clock, metrics,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -81,11 +81,14 @@ class Streams:
         migration: Migration,
         appliers: Mapping[str, Applier],
         consumers: Consumers,
+        before_checkpoints: Callable[[], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
         effort: Effort,
         pace: Pace,
     ) -> None:
+        """``before_checkpoints`` makes durable what was counted from the records."""
+        self._before_checkpoints = before_checkpoints
         self._dynamo = dynamo
         self._records = records
         self._migration = migration
@@ -112,7 +115,8 @@ class Streams:
             await self._discover(streams_of(self._migration))
             self._listed_at = now
         if now - self._renewed_at >= self._pace.renew_seconds:
-            await self._renew_all()
+            await self._before_checkpoints()
+            await asyncio.gather(*(self._renew(name) for name in tuple(self._held)))
             self._renewed_at = now
         self._consumers.observe(await self._records.list(MEMBER))
         self._barriers.observe(await self._records.list(BARRIER))
@@ -127,6 +131,8 @@ class Streams:
         held, self._held = self._held, {}
         for one in held.values():
             await _end(one.task)
+        with suppress(EngineError):
+            await self._before_checkpoints()
         for name, one in held.items():
             lease = replace(self._as_read(one), owner="")
             with suppress(EngineError, StateConflict):
@@ -253,9 +259,6 @@ class Streams:
                 log.info("shard read to its end", shard=name)
                 break
         self._held.pop(name, None)
-
-    async def _renew_all(self) -> None:
-        await asyncio.gather(*(self._renew(name) for name in tuple(self._held)))
 
     async def _renew(self, name: str) -> None:
         held = self._held.get(name)

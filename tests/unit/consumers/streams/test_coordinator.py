@@ -75,7 +75,8 @@ class Process:
         pace = Pace()
         self.streams = Streams(
             world.engine, world.records, MIGRATION,
-            {"t": cast(Applier, self.sink)}, Consumers(world.clock, name), world.clock,
+            {"t": cast(Applier, self.sink)}, Consumers(world.clock, name), world.flush,
+            world.clock,
             MemoryMetrics(), Effort(world.clock, Random(name), pace), pace,
         )  # fmt: skip
         self.alive = True
@@ -111,6 +112,9 @@ class World:
         self.clock = VirtualClock()
         self.engine = FakeStreams()
         self.records = MemoryRecords()
+
+    async def flush(self) -> None:
+        pass
 
     def lease(self, shard: str) -> ShardLease:
         [found] = [r for r in self.records.seen(SHARD) if r.name == f"t/old/{shard}"]
