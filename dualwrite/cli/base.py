@@ -23,7 +23,7 @@ from dualwrite.core.errors import (
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.settings import SettingsError
-from dualwrite.wiring import NoControlTable
+from dualwrite.wiring.clients import NoControlTable
 
 
 class Exit(IntEnum):

@@ -1,6 +1,5 @@
 """``dualwrite consume``: one consumer."""
 
-from dualwrite import wiring
 from dualwrite.cli.base import (
     EndpointOption,
     LeaseOption,
@@ -11,6 +10,7 @@ from dualwrite.cli.base import (
     reported,
 )
 from dualwrite.settings import parse
+from dualwrite.wiring.consumer import run_consumer
 
 
 def consume(
@@ -23,7 +23,7 @@ def consume(
 ) -> None:
     """Read both streams, copy and repair, until SIGTERM or Ctrl-C."""
     with reported():
-        wiring.run_consumer(
+        run_consumer(
             parse(
                 spec,
                 endpoint,

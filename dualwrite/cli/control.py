@@ -1,6 +1,5 @@
 """``dualwrite control``: one controller."""
 
-from dualwrite import wiring
 from dualwrite.cli.base import (
     EndpointOption,
     LeaseOption,
@@ -11,6 +10,7 @@ from dualwrite.cli.base import (
     reported,
 )
 from dualwrite.settings import parse
+from dualwrite.wiring.controller import run_controller
 
 
 def control(
@@ -23,7 +23,7 @@ def control(
 ) -> None:
     """Move the tables along the square, until SIGTERM or Ctrl-C."""
     with reported():
-        wiring.run_controller(
+        run_controller(
             parse(
                 spec,
                 endpoint,

@@ -1,57 +1,58 @@
-"""The ``dualwrite`` command: one verb a file."""
+"""The ``dualwrite`` command: one verb a file, and only the verb that is asked for is loaded."""
+
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from dualwrite.cli import (
-    advance,
-    audit,
-    backfill,
-    check,
-    consume,
-    control,
-    flip,
-    plan,
-    proxy,
-    reads,
-    rehearse,
-    repairs,
-    rollback,
-    shadow,
-    status,
-    up,
-    verify,
+VERBS = (
+    "check",
+    "up",
+    "proxy",
+    "consume",
+    "control",
+    "status",
+    "plan",
+    "advance",
+    "backfill",
+    "verify",
+    "reads",
+    "shadow",
+    "flip",
+    "rollback",
+    "repairs",
+    "audit",
+    "rehearse",
 )
+"""Each is a function in the module of its name."""
+
+
+class Verbs(TyperGroup):
+    """A worker keeps its memory and a command its time: neither loads what others are made of."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        verb = getattr(import_module(f"dualwrite.cli.{cmd_name}"), cmd_name)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(cmd_name)(verb)
+        return get_command(alone)
+
 
 app = typer.Typer(
-    name="dualwrite",
-    help="Move a live DynamoDB application from one table design to another.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
-VERBS = {
-    "check": check.check,
-    "up": up.up,
-    "proxy": proxy.proxy,
-    "consume": consume.consume,
-    "control": control.control,
-    "status": status.status,
-    "plan": plan.plan,
-    "advance": advance.advance,
-    "backfill": backfill.backfill,
-    "verify": verify.verify,
-    "reads": reads.reads,
-    "shadow": shadow.shadow,
-    "flip": flip.flip,
-    "rollback": rollback.rollback,
-    "repairs": repairs.repairs,
-    "audit": audit.audit,
-    "rehearse": rehearse.rehearse,
-}
 
-for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+@app.callback()
+def main() -> None:
+    """Move a live DynamoDB application from one table design to another."""
+
 
 if __name__ == "__main__":
     app()

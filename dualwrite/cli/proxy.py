@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from dualwrite import wiring
 from dualwrite.cli.base import (
     EndpointOption,
     LeaseOption,
@@ -15,6 +14,7 @@ from dualwrite.cli.base import (
     reported,
 )
 from dualwrite.settings import LOOPBACK, parse
+from dualwrite.wiring.proxy import run_proxy
 
 
 def proxy(
@@ -29,7 +29,7 @@ def proxy(
 ) -> None:
     """Serve DynamoDB's wire protocol to applications, until SIGTERM or Ctrl-C."""
     with reported():
-        wiring.run_proxy(
+        run_proxy(
             parse(
                 spec,
                 endpoint,

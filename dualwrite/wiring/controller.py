@@ -1,0 +1,68 @@
+"""The process that changes states and sweeps."""
+
+import os
+from dataclasses import replace
+
+from dualwrite.control.controller import Controller
+from dualwrite.control.membership import CONTROLLER
+from dualwrite.core.records import MEMBER
+from dualwrite.settings import Role, Settings
+from dualwrite.wiring.process import Parts, new_process_id, run, running
+from verifier.gatekeeper import Gates
+from verifier.sweep import Sweeper
+
+REQUEST_MARGIN_SECONDS = 2.0
+"""A request may still be carried out by the engine this long after its sender gave it up."""
+
+
+def run_controller(settings: Settings) -> None:
+    """Control until a signal; raises DualwriteError where it cannot start or go on."""
+    run(settings, _controller)
+
+
+async def _controller(parts: Parts) -> None:
+    settings = parts.settings
+    # The sweeper reads under a lease of its own; the controller awaits members, not itself.
+    member = replace(parts, process_id=new_process_id()).member(Role.VERIFIER)
+    sweeper = Sweeper(
+        parts.dynamo,
+        parts.records,
+        parts.migration,
+        member,
+        parts.parents(member),
+        parts.repairs(),
+        parts.clock,
+        parts.metrics,
+        process_id=parts.process_id,
+    )
+    controller = Controller(
+        parts.records,
+        parts.migration,
+        parts.clock,
+        parts.metrics,
+        Gates(parts.records, parts.migration, parts.clock, parts.metrics),
+        process_id=parts.process_id,
+        lease_seconds=settings.lease_seconds,
+        request_life_seconds=settings.upstream_timeout_seconds + REQUEST_MARGIN_SECONDS,
+        pid=os.getpid(),
+        metrics_port=parts.metrics_port,
+    )
+    async with running(parts, controller.run()):
+        if await _controls(parts):
+            await member.start()
+            async with running(parts, member.run(), sweeper.run()):
+                parts.ready(Role.CONTROLLER)
+                await parts.stop.wait()
+                await sweeper.stop()
+                await member.stop()
+        await controller.stop()
+
+
+async def _controls(parts: Parts) -> bool:
+    """Wait until the controller's lease is ours; its holder of before may have died lately."""
+    while not parts.stop.is_set():
+        held = await parts.records.read(MEMBER, CONTROLLER)
+        if held is not None and held.value.get("process") == parts.process_id:
+            return True
+        await parts.clock.sleep(0.1)
+    return False
