@@ -13,7 +13,7 @@ import uvloop
 from botocore.credentials import ReadOnlyCredentials
 
 from bench.requests import SPEC
-from dualwrite.adapters import logs
+from dualwrite.adapters import logs, memory
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.wire import WireClient
@@ -104,7 +104,9 @@ async def serve(backend_port: int, kind: str) -> None:
     server = Server(handlers[kind](), host="127.0.0.1", port=0)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    print(await server.start(), flush=True)
+    port = await server.start()
+    memory.settle()
+    print(port, flush=True)
     await stop.wait()
     await server.stop(1.0)
     await engine.close()
