@@ -93,7 +93,10 @@ class DirtyKeys:
                 self._urgent.append(dirty)
             elif dirty in self._entries:
                 yield self._take(dirty)
-        wait = self._pace.match_lagging_seconds if self.lagging else self._pace.match_seconds
+        # Where so many wait that reading has to stop for them, patience only costs time.
+        crowded = 2 * len(self._entries) >= self._pace.unapplied_records_max
+        patient = self.lagging and not crowded
+        wait = self._pace.match_lagging_seconds if patient else self._pace.match_seconds
         ripe = []
         for dirty, entry in self._entries.items():
             if now - entry.since < wait:

@@ -139,3 +139,17 @@ def test_an_annotation_alone_needs_no_reading() -> None:
     assert streams.done() == [True]
     streams.offer(Side.OLD, bare, annotated.stored(Side.OLD))
     assert streams.offer(Side.NEW, None, annotated.stored(Side.NEW))
+
+
+def test_where_too_many_wait_nobody_waits_longer() -> None:
+    """Reading stops for keys that are not applied, so patience would be paid by all of them."""
+    streams = Streams()
+    streams.keys.lagging.add(Side.NEW)
+    for number in range(PACE.unapplied_records_max // 2):
+        bare = note(number)
+        mark = Mark(str(number + 1), 0)
+        keys = {name: bare[name] for name in NOTES.old.keys.names}
+        change = Change(mark.sequence, 0, keys, None, bare)
+        dirty = dirty_key(NOTES, keys, Side.OLD)
+        streams.keys.offer(Side.OLD, Side.OLD, change, mark, dirty, now=0.0)
+    assert streams.due(PACE.match_seconds) == PACE.unapplied_records_max // 2
