@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dualwrite.adapters.pool import Address, Limits, Pool, Reply
+from dualwrite.adapters.connection import Address, Limits, Reply
+from dualwrite.adapters.pool import Pool
 from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
 from dualwrite.core.errors import OutcomeUnknown, Refused
 from dualwrite.core.ports import Clock, Dynamo

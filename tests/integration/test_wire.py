@@ -17,7 +17,7 @@ import uvloop
 from botocore.credentials import ReadOnlyCredentials
 
 from dualwrite.adapters.clock import SystemClock
-from dualwrite.adapters.pool import Reply
+from dualwrite.adapters.connection import Reply
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, Unreachable
 
