@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import AttributeDeserializationError, PynamoDBException
 
 from examples.ai_coordination_engine.stores import Change, Find, Ref, Store, Values
 from verifier.rehearsal.history import (
@@ -269,10 +269,12 @@ class Client:
         )
 
     def ask(self, read: Callable[[Store], T]) -> T | None:
-        """A read that may be repeated: at the other endpoint if this one fails. None: neither."""
+        """A read that may be repeated, at the other endpoint; None where there is no answer."""
         for _ in self._stores:
             try:
                 return read(self._stores[self._at])
+            except AttributeDeserializationError:
+                return None  # a legacy row of another type: the models always raised on those
             except (ClientError, BotoCoreError, PynamoDBException) as error:
                 outcome, code = classify(error)
                 if outcome == REFUSED and code != NOT_SENT:
