@@ -14,14 +14,21 @@ class Poison:
     def __init__(self, repairs: RepairStore) -> None:
         self._repairs = repairs
         self._known: dict[tuple[str, DirtyKey], str] = {}
+        self._added: dict[tuple[str, DirtyKey], str] = {}
+        """What was listed here since the queue was last asked: its answer may be older."""
+
+    def asking(self) -> None:
+        """The queue is about to be listed."""
+        self._added = {}
 
     def refresh(self, entries: Iterable[WaitingRepair]) -> None:
-        """Take over what the queue says now."""
-        self._known = {
+        """Take over what the queue said."""
+        listed = {
             (entry.repair.table, _key(entry)): entry.repair.reason
             for entry in entries
             if entry.repair.poison
         }
+        self._known = listed | self._added
 
     def lists(self, table: str, dirty: DirtyKey) -> bool:
         """Whether a key is known to be listed."""
@@ -32,7 +39,7 @@ class Poison:
         if self._known.get((table, dirty)) == reason:
             return
         await self._repairs.poison(table, dirty.side, dirty.token, reason)
-        self._known[table, dirty] = reason
+        self._known[table, dirty] = self._added[table, dirty] = reason
 
     async def clear(self, table: str, dirty: DirtyKey, *, ask: bool = False) -> None:
         """Take a key off the list; with ``ask`` also if it is not known to stand there.
@@ -42,6 +49,7 @@ class Poison:
         if ask or (table, dirty) in self._known:
             await self._repairs.absolve(table, dirty.side, dirty.token)
             self._known.pop((table, dirty), None)
+            self._added.pop((table, dirty), None)
 
 
 def _key(entry: WaitingRepair) -> DirtyKey:

@@ -48,6 +48,7 @@ class RepairWorker:
 
     async def step(self) -> None:
         """Try what is due and falls to this consumer. Raises EngineError, LeaseExpired."""
+        self._poison.asking()
         entries = await self._repairs.waiting()
         self._poison.refresh(entries)
         self._show(entries)
