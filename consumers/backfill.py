@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -240,9 +241,8 @@ class Backfill:
             rate = order.units_per_second_max if order else 0.0
             # Everybody takes his share of what the order allows.
             await self._buckets[table.name].take(copy_units(part), rate / len(self._consumers.live))
-            counts.update(
-                await self._effort.together(self._copier.copy(table, item) for item in part)
-            )
+            copy = partial(self._copier.copy, table)
+            counts.update(await self._effort.together(copy, part))
         return counts
 
     def _may_run(self, table: MigratedTable, run: str) -> bool:

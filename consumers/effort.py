@@ -1,13 +1,14 @@
 """Bounded concurrency and back-off, shared by all that writes in this process."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from random import Random
 from typing import Any, TypeVar
 
 from consumers.pace import Pace
 from dualwrite.core.ports import Clock
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -31,14 +32,16 @@ class Effort:
         bound = min(seconds_max, first_seconds * 2.0 ** min(attempt, 30))
         return bound * (0.5 + self._random.random() / 2)
 
-    async def together(self, works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-        """Run all to their end, bounded; then raise the first error there was."""
+    async def together(
+        self, work: Callable[[S], Coroutine[Any, Any, T]], items: Iterable[S]
+    ) -> list[T]:
+        """Work on all items to the end, bounded; then raise the first error there was."""
 
-        async def one(work: Coroutine[Any, Any, T]) -> T:
+        async def one(item: S) -> T:
             async with self._free:
-                return await work
+                return await work(item)
 
-        done = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+        done = await asyncio.gather(*(one(item) for item in items), return_exceptions=True)
         for result in done:
             if isinstance(result, BaseException):
                 raise result

@@ -95,7 +95,7 @@ class Reconciler:
             result = settled.get(work.dirty)
             return await self.reconcile(table, work) if result is None else result
 
-        return await self._effort.together(one(work) for work in works)
+        return await self._effort.together(one, works)
 
     async def _bulk_look(
         self, table: MigratedTable, works: Sequence[Work]

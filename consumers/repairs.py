@@ -62,7 +62,7 @@ class RepairWorker:
             and self._consumers.is_mine(entry.name)
         ]
         due.sort(key=lambda entry: entry.repair.next_ms)
-        await self._effort.together(self._repair(entry) for entry in due[:BATCH_MAX])
+        await self._effort.together(self._repair, due[:BATCH_MAX])
 
     async def _repair(self, entry: WaitingRepair) -> None:
         repair = entry.repair
