@@ -59,6 +59,13 @@ class NoRepairs:
         raise AssertionError(f"nothing needs repair: {table} {reason}")
 
 
+class NoBigTransactions:
+    """The requests are single writes."""
+
+    async def seen(self, table: str) -> None:
+        raise AssertionError(f"no transaction is sent: {table}")
+
+
 def proxy_handler(engine: WireClient, clock: SystemClock) -> Handler:
     """The product's own handler, in mirror mode."""
     migration = load(SPEC)
@@ -71,6 +78,7 @@ def proxy_handler(engine: WireClient, clock: SystemClock) -> Handler:
         clock,
         PrometheusMetrics(),
         process_id="bench",
+        big_transactions=NoBigTransactions(),
     )
     return proxy.handle
 

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
+from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
@@ -247,6 +248,7 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
             proxy = Proxy(
                 hop, migration, epochs, parents, Repairs(records, clock), clock, metrics,
                 process_id=prefix,
+                big_transactions=BigTransactionCounts(records, clock, process_id=prefix),
             )  # fmt: skip
             server = Server(proxy.handle, host="127.0.0.1", port=0)
             return wire, hop, server, await server.start()

@@ -39,6 +39,7 @@ PHASE = "dualwrite_phase"
 READ_SHARE = "dualwrite_read_share"
 BYPASS_WRITES = "dualwrite_bypass_writes_total"
 QUARANTINED = "dualwrite_quarantined_total"
+BIG_TRANSACTIONS = "dualwrite_big_transactions_total"
 LEASE_SECONDS = "dualwrite_lease_left_seconds"
 
 METRICS: dict[str, MetricSpec] = {
@@ -66,5 +67,7 @@ METRICS: dict[str, MetricSpec] = {
     READ_SHARE: MetricSpec("gauge", "Share of reads served by new, percent", ("table",)),
     BYPASS_WRITES: MetricSpec("counter", "Writes seen that went past the proxy", ("table",)),
     QUARANTINED: MetricSpec("counter", "Straggler writes put into quarantine", ("table",)),
+    BIG_TRANSACTIONS: MetricSpec("counter", "Transactions that atomic mode would refuse",
+                                 ("table",)),
     LEASE_SECONDS: MetricSpec("gauge", "Seconds left of this process's lease"),
 }  # fmt: skip

@@ -106,6 +106,15 @@ class RepairQueue(Protocol):
         ...
 
 
+class BigTransactionLog(Protocol):
+    """Client transactions that atomic mode would refuse, because doubled they exceed a
+    transaction's bound; the count closes the gate to atomic until an operator accepts it."""
+
+    async def seen(self, table: str) -> None:
+        """Count one, durably. Raises EngineError where it may not have been counted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WaitingRepair:
     """One entry of the repair queue as it was read; ``version`` fences what is done about it."""

@@ -245,8 +245,8 @@ class Bypass:
 
 @dataclass(frozen=True, slots=True)
 class BigTransactions:
-    """Client transactions of more than 50 actions, as one process saw them in mirror mode: they
-    cannot be doubled in one transaction of 100."""
+    """Client transactions that doubled have more than 100 actions, as one process saw them in
+    mirror mode: in atomic mode they are refused. What was sent again counts again."""
 
     count: int
     last_ms: int

@@ -18,7 +18,7 @@ from dualwrite.core.errors import (
     ValidationError,
 )
 from dualwrite.core.phases import Phase, Side, TableState
-from dualwrite.core.ports import Clock, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.ports import BigTransactionLog, Clock, Epochs, Metrics, Parents, RepairQueue
 from dualwrite.core.requests import (
     SCOPES,
     VERBS,
@@ -73,12 +73,13 @@ class Proxy:
         metrics: Metrics,
         *,
         process_id: str,
+        big_transactions: BigTransactionLog,
         random: Random | None = None,
     ) -> None:
         self._random = random or Random()
         writer = f"{crc32(process_id.encode()):08x}"[:WRITER_LENGTH]
         self._services = Services(
-            engine, migration, epochs, parents, repairs, clock, metrics,
+            engine, migration, epochs, parents, repairs, big_transactions, clock, metrics,
             HybridClock(writer, clock.wall_ms), self._random,
         )  # fmt: skip
         self._shadows = Shadows(self._services)

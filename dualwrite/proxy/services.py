@@ -12,7 +12,15 @@ from dualwrite.core.errors import ClientError, EngineError, OutcomeUnknown, Refu
 from dualwrite.core.items import Item, Key, key_token
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import Action, operation_of, refused_problem
-from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.ports import (
+    BigTransactionLog,
+    Clock,
+    Dynamo,
+    Epochs,
+    Metrics,
+    Parents,
+    RepairQueue,
+)
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
@@ -76,6 +84,7 @@ class Services:
     epochs: Epochs
     parents: Parents
     repairs: RepairQueue
+    big_transactions: BigTransactionLog
     clock: Clock
     metrics: Metrics
     stamps: HybridClock

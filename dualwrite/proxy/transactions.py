@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from dualwrite.core.errors import ClientError, Refused, ValidationError
+from dualwrite.core import metric_names
+from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, key_token, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
@@ -76,19 +77,25 @@ class Part:
     after: Row | None = None
 
     @property
-    def mirrored(self) -> bool:
+    def doubles(self) -> bool:
+        """Whether it takes two actions in atomic mode; so it will on a table that is still off."""
         return (
             self.wish is not None
             and self.state is not None
             and self.wish.table.kind is Kind.REKEY
             and self.verb is not Verb.CHECK
-            and self.state.phase.mode is Mode.MIRROR
+            and self.state.phase is not Phase.DONE
         )
+
+    @property
+    def mirrored(self) -> bool:
+        return self.doubles and self.state is not None and self.state.phase.mode is Mode.MIRROR
 
 
 async def write(services: Services, body: Body, states: States) -> Body:
     """Carry out a client's transaction; raises ClientError."""
     parts = await _parts(services, body, states)
+    await _count_if_big(services, parts)
     for tries in range(TRIES_MAX):
         for part in parts:
             await _prepare(services, part)
@@ -123,6 +130,11 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
         raise ValidationError(
             "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
             "Member must have length greater than or equal to 1"
+        )
+    if len(actions) > ACTIONS_MAX:
+        raise ValidationError(
+            "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {ACTIONS_MAX}"
         )
     parts = []
     for action in actions:
@@ -166,6 +178,34 @@ def _refuse_twice(parts: list[Part]) -> None:
                 "Transaction request cannot include multiple operations on one item"
             )
         seen.add(token)
+
+
+async def _count_if_big(services: Services, parts: list[Part]) -> None:
+    """Count a transaction that atomic mode would refuse, for each table in mirror mode; raises
+    ClientError or LeaseExpired where it may not be sent.
+
+    Before it is sent, not after it succeeded: a proxy that dies in between would have let one pass
+    that the gate never hears of. So one that is then cancelled, or sent again, counts too; that
+    costs the operator a look, while one too few costs an application its writes after the flip.
+    One that cannot be counted is refused, nothing is written yet and its client may try again.
+    """
+    if len(parts) + sum(part.doubles for part in parts) <= ACTIONS_MAX:
+        return
+    mirrored = {part.state.table: part.state for part in parts if part.state and part.mirrored}
+    for table in mirrored:
+        try:
+            await services.big_transactions.seen(table)
+        except EngineError as error:
+            raise unreachable_error() from error
+        services.metrics.add(metric_names.BIG_TRANSACTIONS, table)
+    for table, state in mirrored.items():
+        # Counting may have taken long: what began so long ago must not be sent any more.
+        if services.epochs.current(table).epoch != state.epoch:
+            raise ClientError(
+                "ServiceUnavailable",
+                f"table {table} changed its state meanwhile; nothing was written",
+                status=503,
+            )
 
 
 async def _prepare(services: Services, part: Part) -> None:

@@ -1,5 +1,6 @@
 """The process that serves applications."""
 
+from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import HttpReply, HttpRequest, Server
 from dualwrite.settings import Role, Settings
@@ -26,6 +27,9 @@ async def _proxy(parts: Parts) -> None:
         parts.clock,
         parts.metrics,
         process_id=parts.process_id,
+        big_transactions=BigTransactionCounts(
+            parts.records, parts.clock, process_id=parts.process_id
+        ),
     )
     await member.start()
     server.handler = proxy.handle
