@@ -22,6 +22,7 @@ VERBS = (
     "shadow",
     "flip",
     "rollback",
+    "accept",
     "repairs",
     "audit",
     "rehearse",

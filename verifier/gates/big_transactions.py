@@ -1,4 +1,4 @@
-"""No client sends transactions that cannot be doubled."""
+"""No client sends transactions that cannot be doubled, or the operator accepts it."""
 
 from dualwrite.core.records import GateVerdict
 from verifier.evidence import ABSENT, Evidence
@@ -8,18 +8,19 @@ GATE = "big_transactions"
 
 
 def big_transactions(seen: Evidence) -> GateVerdict:
-    """A client's own transaction of more than 50 actions cannot be written to both sides at once
-    (the limit is 100), so in atomic mode it would be refused: the operator must know that."""
+    """A client's own transaction that doubled has more than 100 actions cannot be written to both
+    sides at once, so in atomic mode it would be refused: the operator must know that."""
     big = seen.big_transactions
     if big is None:
         return unknown(GATE, "the count of big transactions")
     if big is ABSENT:
-        return opened(GATE, "no transaction of more than 50 actions has been seen")
+        return opened(GATE, "no transaction that atomic mode would refuse has been seen")
     waiting = big.count - big.accepted
     if waiting > 0:
         return closed(
             GATE,
-            f"{waiting} transactions of more than 50 actions were seen and not accepted",
-            see=for_table("status", seen),
+            f"{waiting} transactions were seen that atomic mode would refuse: doubled, they"
+            " exceed 100 actions",
+            see=for_table("accept", seen) + ' --reason "..."',
         )
     return opened(GATE, f"all {big.count} big transactions are accepted by the operator")
