@@ -42,6 +42,8 @@ class FlipGap:
     direction: str
     gap_ms: float
     ordinary_p999_ms: float
+    calm_p999_ms: float
+    """The same without the moments in which a backfill or a sweep loads the engine."""
     started: float
     seconds: float
     writes: int
@@ -53,18 +55,18 @@ class FlipGap:
 
 
 def flip_gaps(
-    acked: Sequence[float], flips: Sequence[Flip], unusual: Sequence[Window]
+    acked: Sequence[float],
+    flips: Sequence[Flip],
+    unusual: Sequence[Window],
+    busy: Sequence[Window] = (),
 ) -> tuple[FlipGap, ...]:
-    """Measure each flip. ``acked`` are the ends of all acknowledged writes, in any order."""
+    """Measure each flip. ``acked`` are the ends of all acknowledged writes, in any order;
+    ``busy`` are ordinary moments that are not calm."""
     times = sorted(set(acked))
     excluded = [flip.window for flip in flips] + list(unusual)
-    ordinary = [
-        later - earlier
-        for earlier, later in pairwise(times)
-        if not any(_touches(earlier, later, window) for window in excluded)
-    ]
-    p999_ms = percentile(ordinary, 0.999) * 1000
-    return tuple(_measure(times, flip, p999_ms) for flip in flips)
+    ordinary_ms = _p999_ms(times, excluded)
+    calm_ms = _p999_ms(times, [*excluded, *busy])
+    return tuple(_measure(times, flip, ordinary_ms, calm_ms) for flip in flips)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -75,7 +77,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _measure(times: Sequence[float], flip: Flip, p999_ms: float) -> FlipGap:
+def _p999_ms(times: Sequence[float], excluded: Sequence[Window]) -> float:
+    gaps = [
+        later - earlier
+        for earlier, later in pairwise(times)
+        if not any(_touches(earlier, later, window) for window in excluded)
+    ]
+    return percentile(gaps, 0.999) * 1000
+
+
+def _measure(times: Sequence[float], flip: Flip, ordinary_ms: float, calm_ms: float) -> FlipGap:
     window = flip.window
     inside = [time for time in times if window.start <= time <= window.end]
     before = [time for time in times if time < window.start][-1:]
@@ -85,7 +96,8 @@ def _measure(times: Sequence[float], flip: Flip, p999_ms: float) -> FlipGap:
     return FlipGap(
         direction=flip.direction.value,
         gap_ms=longest * 1000,
-        ordinary_p999_ms=p999_ms,
+        ordinary_p999_ms=ordinary_ms,
+        calm_p999_ms=calm_ms,
         started=window.start,
         seconds=window.end - window.start,
         writes=len(inside),

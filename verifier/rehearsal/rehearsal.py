@@ -33,6 +33,7 @@ from verifier.rehearsal.tables import Differences, Dump, differences, dump, plai
 from verifier.rehearsal.verdict import EdgeOutcome
 from verifier.rehearsal.walk import Step, Walk
 
+BUSY_STEPS = ("backfill", "sweep")
 UNUSUAL_MARGIN_SECONDS = 1.0
 """What follows a kill, a pause or a restart is not ordinary for this long."""
 
@@ -87,7 +88,13 @@ class Story:
         """The gaps at the flips that took place."""
         if self.walk is None:
             return ()
-        return flip_gaps([entry.ended for entry in self.acked()], self.walk.flips, self.unusual)
+        busy = [
+            Window(step.started, step.ended or self.ended)
+            for step in self.steps
+            if step.name in BUSY_STEPS or step.sweeps
+        ]
+        acked = [entry.ended for entry in self.acked()]
+        return flip_gaps(acked, self.walk.flips, self.unusual, busy)
 
 
 class Rehearsal:

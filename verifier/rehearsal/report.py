@@ -117,6 +117,7 @@ DEFINITIONS = {
     "that falls into that window stays in the figure.",
     "ordinary_p999_ms": "The 99.9th percentile of such gaps while all clients work and nothing is "
     "killed, flipped, paused or restarted.",
+    "calm_p999_ms": "The same, without the steps in which a backfill or a sweep loads the engine.",
     "units_per_write": "Write and read capacity units that the proxies spent on client writes, "
     "per acknowledged write, over the whole walk (a single table: about 1).",
 }

@@ -38,6 +38,14 @@ def test_unusual_moments_do_not_flatter_the_flip() -> None:
     assert gap.within_goal
 
 
+def test_a_busy_engine_is_ordinary_but_not_calm() -> None:
+    """The calm figure leaves out what a backfill slows down; the ordinary one does not."""
+    acked = every(0.01, 0.0, 20.0) + every(0.2, 20.0, 40.0) + every(0.01, 40.0, 100.0)
+    [gap] = flip_gaps(acked, [FLIP], [], [Window(19.0, 41.0)])
+    assert gap.ordinary_p999_ms > 190
+    assert gap.calm_p999_ms < 11
+
+
 def test_no_write_at_all_is_the_whole_window() -> None:
     """Silence from end to end is no small gap."""
     [gap] = flip_gaps([], [FLIP], [])

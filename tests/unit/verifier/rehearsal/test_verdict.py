@@ -11,7 +11,7 @@ from verifier.rehearsal.tables import Differences
 from verifier.rehearsal.verdict import OPERATIONS, Case, EdgeOutcome, invariants
 from verifier.rehearsal.walk import Refusal
 
-FLIP = FlipGap("new", gap_ms=50.0, ordinary_p999_ms=40.0, started=1.0, seconds=3.0, writes=100)
+FLIP = FlipGap("new", 50.0, 40.0, 30.0, started=1.0, seconds=3.0, writes=100)
 GOOD = Case(
     error="",
     before_done=Judgement(),
