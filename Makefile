@@ -34,6 +34,7 @@ bench: $(READY)  ## measure the proxy against a constant-answer backend
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(READY)  ## renew requirements.lock from pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
 	$(BIN)/pip-compile --quiet --generate-hashes --extra dev --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
 

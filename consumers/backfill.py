@@ -19,7 +19,7 @@ from consumers.rate import Bucket, copy_units
 from dualwrite.core import metric_names
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, StateConflict
 from dualwrite.core.items import Item, size_bytes
-from dualwrite.core.phases import Phase
+from dualwrite.core.phases import Kind, Phase
 from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records
 from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
@@ -234,15 +234,19 @@ class Backfill:
 
     async def _copy_all(self, table: MigratedTable, items: list[Item]) -> Counter[Copied]:
         counts: Counter[Copied] = Counter()
-        step = self._pace.writes_in_flight_max
+        order = self._orders.get(table.name)
+        rate = order.units_per_second_max if order else 0.0
+        together = order.items_together if order and table.kind is Kind.REKEY else 1
+        step = max(self._pace.writes_in_flight_max, together)
         for start in range(0, len(items), step):
             part = items[start : start + step]
-            order = self._orders.get(table.name)
-            rate = order.units_per_second_max if order else 0.0
             # Everybody takes his share of what the order allows.
-            await self._buckets[table.name].take(copy_units(part), rate / len(self._consumers.live))
-            copy = partial(self._copier.copy, table)
-            counts.update(await self._effort.together(copy, part))
+            units = copy_units(part, in_transactions=together > 1)
+            await self._buckets[table.name].take(units, rate / len(self._consumers.live))
+            groups = [part[at : at + together] for at in range(0, len(part), together)]
+            copy = partial(self._copier.copy_all, table)
+            for copied in await self._effort.together(copy, groups):
+                counts.update(copied)
         return counts
 
     def _may_run(self, table: MigratedTable, run: str) -> bool:

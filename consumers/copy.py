@@ -1,12 +1,16 @@
-"""Copies one scanned item, without ever overwriting what is newer.
+"""Copies scanned items, without ever overwriting what is newer.
 
 Two writes: first the old item gets its hidden map and, where nobody stamped it yet, the floor
 stamp, which is refused when it changed since the scan; then new gets the copy if it has none. Both
 records carry one stamp, so the streams prove the key clean without reading it. A row that is
 deleted in between leaves its copy behind, and the copy's own stream record is what removes it.
+
+Where the order asks for it, many items go in one transaction of the same conditional writes.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from consumers import requests
 from consumers.effort import Effort
@@ -15,7 +19,7 @@ from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work, reason_text
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
 from dualwrite.core.errors import RETRYABLE, DualwriteError, EngineError, Refused
-from dualwrite.core.items import Item
+from dualwrite.core.items import Item, size_bytes
 from dualwrite.core.phases import Kind, Phase, Side
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
@@ -24,6 +28,8 @@ from dualwrite.core.transform import Answers, Question
 from dualwrite.lookups import answered
 
 TRIES_MAX = 6
+TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
+"""AWS: the items of one transaction hold at most 4 MB."""
 
 
 class Copied(StrEnum):
@@ -60,6 +66,39 @@ class Copier:
         self._poison = poison
         self._reconciler = reconciler
         self._effort = effort
+
+    async def copy_all(self, table: MigratedTable, items: Sequence[Item]) -> list[Copied]:
+        """Copy items in one transaction; where that is refused or its outcome is unknown, one by
+        one, which may be repeated. Raises as ``copy``."""
+        if len(items) > 1 and await self._in_one(table, items):
+            return [Copied.COPIED] * len(items)
+        return [await self.copy(table, item) for item in items]
+
+    async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> bool:
+        """False: at least one item is present, has changed, is too large or cannot be mapped."""
+        if sum(map(size_bytes, items)) > TRANSACTION_BYTES_MAX / 3:
+            return False  # both sides of each item, and its conditions, count
+        state = self._epochs.enter(table.name)
+        try:
+            if state.phase is not Phase.MIRROR_OLD:
+                return False
+            members: list[dict[str, Any]] = []
+            for item in items:
+                seen = await self._compared(table, item)
+                if seen.problem is not None or seen.wanted is None:
+                    return False
+                if seen.annotation is not None:
+                    annotate = requests.annotation_request(
+                        table, Side.OLD, item, seen.annotation, FLOOR
+                    )
+                    members.append({"Update": annotate})
+                members.append({"Put": put_if_absent(table, seen.wanted)})
+            await self._dynamo.call("TransactWriteItems", {"TransactItems": members})
+            return True
+        except EngineError:
+            return False
+        finally:
+            self._epochs.leave(state)
 
     async def copy(self, table: MigratedTable, item: Item) -> Copied:
         """Raises LeaseExpired, NotNow, or EngineError where not even the repair queue takes it."""
@@ -105,12 +144,7 @@ class Copier:
             request = requests.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
             if not await requests.accepted(self._dynamo, "UpdateItem", request):
                 return None
-        place = table.new
-        request = {
-            "TableName": place.name,
-            "Item": seen.wanted,
-            **requests.Guard().absent(place.keys.hash.name).request(),
-        }
+        request = put_if_absent(table, seen.wanted)
         fresh = await requests.accepted(self._dynamo, "PutItem", request)
         return Copied.COPIED if fresh else Copied.PRESENT
 
@@ -142,3 +176,9 @@ class Copier:
                 return Copied.LEFT
         await self._repairs.put(table.name, dirty.side, dirty.token, "backfill failed")
         return Copied.QUEUED
+
+
+def put_if_absent(table: MigratedTable, item: Item) -> dict[str, Any]:
+    """The write of a copy: it never overwrites anything."""
+    guard = requests.Guard().absent(table.new.keys.hash.name)
+    return {"TableName": table.new.name, "Item": item, **guard.request()}

@@ -37,8 +37,12 @@ class Bucket:
             await self._clock.sleep(min(1.0, (1.0 - self._tokens) / per_second))
 
 
-def copy_units(items: Iterable[Mapping[str, AttributeValue]]) -> float:
-    """What copying items costs: one read, and a write on either side."""
+def copy_units(
+    items: Iterable[Mapping[str, AttributeValue]], *, in_transactions: bool = False
+) -> float:
+    """What copying items costs: one read, and a write on either side, which a transaction
+    charges twice."""
+    writes = 4 if in_transactions else 2
     sizes = [size_bytes(item) for item in items]
     reads = sum(sizes) / READ_UNIT_BYTES
-    return reads + sum(2 * ceil(size / WRITE_UNIT_BYTES) for size in sizes)
+    return reads + sum(writes * ceil(size / WRITE_UNIT_BYTES) for size in sizes)

@@ -241,7 +241,7 @@ class World:
 
     def order_backfill(
         self, table: MigratedTable, *, run: str = "run-1", wanted: str = "run", segments: int = 2,
-        rate: float = 0.0, asked_ms: int | None = None,
+        rate: float = 0.0, asked_ms: int | None = None, together: int = 1,
     ) -> None:  # fmt: skip
         order = BackfillOrder(
             run,
@@ -249,6 +249,7 @@ class World:
             segments,
             self.clock.wall_ms() if asked_ms is None else asked_ms,
             units_per_second_max=rate,
+            items_together=together,
         )
         self.records.put(BACKFILL, table.name, dump(order))
 

@@ -14,7 +14,7 @@ from dualwrite.cli.base import (
     WhoOption,
 )
 from dualwrite.cli.ordering import WAIT_SECONDS, WaitOption, give
-from dualwrite.control.commands import SEGMENTS_DEFAULT, SEGMENTS_MAX
+from dualwrite.control.commands import SEGMENTS_DEFAULT, SEGMENTS_MAX, TOGETHER_MAX
 
 
 class Action(StrEnum):
@@ -38,6 +38,15 @@ def backfill(
         float,
         typer.Option("--units-per-second", min=0.0, help="Capacity a table may take; 0: no limit."),
     ] = 0.0,
+    together: Annotated[
+        int,
+        typer.Option(
+            "--together",
+            min=1,
+            max=TOGETHER_MAX,
+            help="Items copied in one transaction: fewer calls, twice the capacity units.",
+        ),
+    ] = 1,
     who: WhoOption = None,
     wait: WaitOption = WAIT_SECONDS,
     as_json: JsonOption = False,
@@ -49,7 +58,7 @@ def backfill(
         endpoint=endpoint,
         region=region,
         table=table,
-        argument=f"{segments}:{units:g}" if action is Action.START else "",
+        argument=f"{segments}:{units:g}:{together}" if action is Action.START else "",
         who=who,
         wait=wait,
         as_json=as_json,

@@ -16,6 +16,8 @@ KEPT_MAX = 20
 """Finished commands that stay readable; the audit keeps what they did for good."""
 SEGMENTS_DEFAULT = 4
 SEGMENTS_MAX = 1_000
+TOGETHER_MAX = 50
+"""AWS: a transaction holds 100 actions, and copying an item takes two."""
 
 MOVES = frozenset({"advance", "flip", "rollback"})
 SHARES = frozenset({"reads", "shadow"})
@@ -156,14 +158,19 @@ def share_of(argument: str) -> int | None:
     )
 
 
-def backfill_of(argument: str) -> tuple[int, float] | None:
-    """``SEGMENTS`` or ``SEGMENTS:UNITS_PER_SECOND``, "" for the default; None for nonsense."""
-    segments, _, units = argument.partition(":")
+def backfill_of(argument: str) -> tuple[int, float, int] | None:
+    """``SEGMENTS[:UNITS_PER_SECOND[:ITEMS_TOGETHER]]``, "" for the defaults; None for nonsense."""
+    segments, _, rest = argument.partition(":")
+    units, _, together = rest.partition(":")
     try:
-        counts = int(segments or SEGMENTS_DEFAULT), float(units or 0.0)
+        counts = int(segments or SEGMENTS_DEFAULT), float(units or 0.0), int(together or 1)
     except ValueError:
         return None
-    good = 1 <= counts[0] <= SEGMENTS_MAX and 0.0 <= counts[1] < float("inf")
+    good = (
+        1 <= counts[0] <= SEGMENTS_MAX
+        and 0.0 <= counts[1] < float("inf")
+        and 1 <= counts[2] <= TOGETHER_MAX
+    )
     return counts if good else None
 
 
@@ -184,7 +191,10 @@ def _share_problem(argument: str) -> str:
 
 def _backfill_problem(argument: str) -> str:
     if backfill_of(argument) is None:
-        return f"{argument!r} is not SEGMENTS (1 to {SEGMENTS_MAX}) or SEGMENTS:UNITS_PER_SECOND"
+        return (
+            f"{argument!r} is not SEGMENTS[:UNITS_PER_SECOND[:ITEMS_TOGETHER]]: "
+            f"1 to {SEGMENTS_MAX}, 0 or more, 1 to {TOGETHER_MAX}"
+        )
     return ""
 
 

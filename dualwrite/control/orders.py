@@ -93,7 +93,7 @@ class Orders:
     async def _start_one(self, order: Order, table: MigratedTable) -> str:
         parsed = backfill_of(order.command.argument)
         assert parsed is not None, "problem_of has looked"
-        segments, units = parsed
+        segments, units, together = parsed
         held = await self._records.read(BACKFILL, table.name)
         if held is not None:
             before = load(BackfillOrder, held.value)
@@ -106,6 +106,7 @@ class Orders:
                 segments=segments,
                 asked_ms=self._clock.wall_ms(),
                 units_per_second_max=units,
+                items_together=together,
             )
             await self._records.write(
                 BACKFILL, table.name, dump(wanted), expected=held.version if held else 0

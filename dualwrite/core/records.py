@@ -115,6 +115,8 @@ class BackfillOrder:
     items_estimate: int = 0
     units_per_second_max: float = 0.0
     """0 means unlimited."""
+    items_together: int = 1
+    """Items copied in one transaction: fewer calls for twice the capacity units. 1: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ def fill(world: World, count: int) -> None:
         world.put(world.notes, Side.OLD, note(number, title=f"t{number}"))
 
 
-def test_everything_is_copied_and_proven_by_the_streams(world: World) -> None:
-    """All rows reach new under the floor stamp, and their records need no read."""
+@pytest.mark.parametrize("together", [1, 20])
+def test_everything_is_copied_and_proven_by_the_streams(world: World, together: int) -> None:
+    """All rows reach new under the floor stamp, and their records need no read; one by one, and
+    many in a transaction."""
 
     async def go() -> None:
         fill(world, 100)
@@ -33,9 +35,10 @@ def test_everything_is_copied_and_proven_by_the_streams(world: World) -> None:
         async with world.consuming(world.consumer(dynamo=dynamo)):
             await world.drained()
             world.set_phase(world.notes, Phase.MIRROR_OLD)
-            world.order_backfill(world.notes)
+            world.order_backfill(world.notes, together=together)
             await world.until(lambda: world.backfilled(world.notes))
             await world.drained()
+            assert (dynamo.calls["TransactWriteItems"] > 0) is (together > 1)
             assert dynamo.calls["GetItem"] == dynamo.calls["BatchGetItem"] == 0
         assert world.equal(world.notes)
         assert {stamp_of(item) for item in world.items(world.notes, Side.NEW).values()} == {FLOOR}
@@ -46,13 +49,15 @@ def test_everything_is_copied_and_proven_by_the_streams(world: World) -> None:
     run(go())
 
 
-def test_what_is_newer_stays(world: World) -> None:
-    """A write that reached new before the backfill came is present, and not overwritten."""
+@pytest.mark.parametrize("together", [1, 20])
+def test_what_is_newer_stays(world: World, together: int) -> None:
+    """A write that reached new before the backfill came is present, and not overwritten; in a
+    transaction it does not keep the others from being copied."""
 
     async def go() -> None:
         fill(world, 10)
         row = world.mirrored(world.notes, note(3, title="newer"))
-        world.order_backfill(world.notes)
+        world.order_backfill(world.notes, together=together)
         async with world.consuming():
             await world.until(lambda: world.backfilled(world.notes))
             await world.drained()
@@ -64,7 +69,7 @@ def test_what_is_newer_stays(world: World) -> None:
 
 
 class Between:
-    """Deletes a row on both sides between the two writes that copy it."""
+    """Deletes a row on both sides between its scan, or its first write, and the copy."""
 
     def __init__(self, world: World, doomed: Item) -> None:
         self.world = world
@@ -72,23 +77,25 @@ class Between:
         self.done = False
 
     async def __call__(self, operation: str, request: Mapping[str, Any]) -> None:
-        item = request.get("Item", {})
-        mine = item.get("note_id") == self.doomed.body["note_id"]
-        if operation == "PutItem" and mine and not self.done:
+        puts = [member.get("Put", {}) for member in request.get("TransactItems", ())]
+        items = [put.get("Item", {}) for put in (request, *puts)]
+        mine = any(item.get("note_id") == self.doomed.body["note_id"] for item in items)
+        if operation in ("PutItem", "TransactWriteItems") and mine and not self.done:
             self.done = True
             for side in Side:
                 stored = self.doomed.stored(side)
                 await asyncio.to_thread(self.world.delete, self.world.notes, side, stored)
 
 
-def test_a_row_deleted_while_it_is_copied_ends_on_neither_side(world: World) -> None:
+@pytest.mark.parametrize("together", [1, 20])
+def test_a_row_deleted_while_it_is_copied_ends_on_neither_side(world: World, together: int) -> None:
     """The copy that brings a deleted row back is removed through its own stream record."""
 
     async def go() -> None:
         fill(world, 10)
         dynamo = world.wire()
         dynamo.before = between = Between(world, note(4))
-        world.order_backfill(world.notes)
+        world.order_backfill(world.notes, together=together)
         async with world.consuming(world.consumer(dynamo=dynamo)):
             await world.until(lambda: world.backfilled(world.notes))
             await world.drained()

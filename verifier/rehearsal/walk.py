@@ -13,6 +13,8 @@ from verifier.rehearsal.options import Wiring, World
 
 ALL = "*"
 WHO = "rehearsal"
+BACKFILL = "4:0:20"
+"""Four segments, no rate limit, 20 items in a transaction: an embedded engine's cost is calls."""
 POLL_SECONDS = 0.25
 AGAIN_SECONDS = 0.7
 """Before a refused command is asked for again."""
@@ -121,7 +123,7 @@ class Walk:
 
     async def backfill(self, step: Step) -> None:
         """Copy the past, to the end."""
-        await self._until_done(step, "backfill-start", "")
+        await self._until_done(step, "backfill-start", BACKFILL)
         tables = [table.name for table in self._world.migration.tables]
         await self._until(
             step, "the backfill is over", lambda: all(map(self._monitor.seen.backfilled, tables))

@@ -55,11 +55,11 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (("reads", "25"), "reads", "25"),
         (("shadow", "5"), "shadow", "5"),
         (("verify",), "verify", ""),
-        (("backfill", "start"), "backfill-start", "4:0"),
+        (("backfill", "start"), "backfill-start", "4:0:1"),
         (
             ("backfill", "start", "--segments", "8", "--units-per-second", "250"),
             "backfill-start",
-            "8:250",
+            "8:250:1",
         ),
         (("backfill", "pause"), "backfill-pause", ""),
         (("backfill", "resume"), "backfill-resume", ""),
