@@ -15,7 +15,7 @@ import structlog
 import uvloop
 
 from dualwrite import spec_file
-from dualwrite.adapters import logs
+from dualwrite.adapters import logs, memory
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.metrics import PrometheusMetrics
@@ -81,6 +81,7 @@ class Parts:
 
     def ready(self, role: Role, port: int = 0) -> None:
         """Tell whoever started us, on standard output, that we serve."""
+        memory.settle()
         line = {
             "ready": True,
             "role": role.value,
