@@ -19,16 +19,10 @@ from dualwrite.core.phases import Side
 from dualwrite.core.spec import Migration
 from dualwrite.spec_file import load as load_spec
 from examples.ai_coordination_engine.application import Application, Conversation, Estate
+from examples.ai_coordination_engine.boto_stores import ClientStore, ResourceStore
 from examples.ai_coordination_engine.client import Client, Pace
 from examples.ai_coordination_engine.pynamo_store import PynamoStore
-from examples.ai_coordination_engine.stores import (
-    ClientStore,
-    Design,
-    Ref,
-    ResourceStore,
-    Store,
-    Tenant,
-)
+from examples.ai_coordination_engine.stores import Design, Ref, Store, Tenant
 from verifier.rehearsal.history import ACKED, DELETE, UNKNOWN, Recorder, load
 
 STORES: tuple[Callable[[Design, str, float], Store], ...] = (
