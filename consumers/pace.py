@@ -40,7 +40,7 @@ class Pace:
     batches_in_flight_max: int = 4
     writes_in_flight_max: int = 16
 
-    scan_page_items: int = 200
+    scan_page_items: int = 500
     segments_in_flight_max: int = 2
     back_off_seconds: float = 0.05
     back_off_seconds_max: float = 5.0
