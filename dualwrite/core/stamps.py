@@ -26,10 +26,7 @@ class Stamp:
     operation: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.wall_ms:013d}.{self.logical:05d}.{self.epoch:06d}"
-            f".{self.writer}.{self.operation:08x}"
-        )
+        return _text(self.wall_ms, self.logical, self.epoch, self.writer, self.operation)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -61,7 +58,7 @@ class HybridClock:
         else:
             self._tick()
         self._operation = (self._operation + 1) & 0xFFFFFFFF
-        return str(Stamp(self._wall_ms, self._logical, epoch, self._writer, self._operation))
+        return _text(self._wall_ms, self._logical, epoch, self._writer, self._operation)
 
     def observe(self, text: str) -> None:
         """Move the clock past a stamp that somebody else wrote; a text no clock wrote moves it
@@ -77,3 +74,7 @@ class HybridClock:
         self._logical += 1
         if self._logical > LOGICAL_MAX:
             self._wall_ms, self._logical = self._wall_ms + 1, 0
+
+
+def _text(wall_ms: int, logical: int, epoch: int, writer: str, operation: int) -> str:
+    return f"{wall_ms:013d}.{logical:05d}.{epoch:06d}.{writer}.{operation:08x}"

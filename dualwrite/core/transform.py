@@ -7,7 +7,7 @@ T is total, deterministic and injective; what it cannot map is a named ``Problem
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, Key, canonical
@@ -98,7 +98,7 @@ class Row:
         return item
 
     def stamped(self, stamp: str) -> "Row":
-        return replace(self, stamp=stamp)
+        return Row(self.body, self.old, self.new, stamp, self.problem)
 
 
 # -- deriving the new attributes ------------------------------------------------------------

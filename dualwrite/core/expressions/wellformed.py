@@ -29,10 +29,34 @@ def check_item(item: Any) -> None:
     """Every name and value of an item. Raises ClientError in DynamoDB's words."""
     if not isinstance(item, dict):
         raise _serialization("Start of structure or map found where not expected.")
+    if _is_plain_map(item, 1):
+        return
     for name, value in item.items():
         if not name:
             raise ValidationError("Empty attribute name")
         check_value(value)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value is surely right, by a quick look; almost all are. False: look closely."""
+    if type(value) is not dict or len(value) != 1 or depth > DEPTH_MAX:
+        return False
+    [(kind, content)] = value.items()
+    if kind == "S":
+        return type(content) is str
+    if kind == "N":
+        return type(content) is str and _SHORT_INTEGER.fullmatch(content) is not None
+    if kind == "M":
+        return type(content) is dict and _is_plain_map(content, depth + 1)
+    if kind == "L":
+        return type(content) is list and all(_is_plain(inner, depth + 1) for inner in content)
+    if kind == "BOOL":
+        return type(content) is bool
+    return kind == "NULL" and content is True
+
+
+def _is_plain_map(members: dict[str, Any], depth: int) -> bool:
+    return all(name and _is_plain(value, depth) for name, value in members.items())
 
 
 def check_value(value: Any, depth: int = 1) -> None:
