@@ -17,6 +17,7 @@ from consumers.effort import Effort
 from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work, reason_text
+from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
 from dualwrite.core.errors import RETRYABLE, DualwriteError, EngineError, Refused
 from dualwrite.core.items import Item, size_bytes
@@ -88,7 +89,7 @@ class Copier:
                 if seen.problem is not None or seen.wanted is None:
                     return False
                 if seen.annotation is not None:
-                    annotate = requests.annotation_request(
+                    annotate = guards.annotation_request(
                         table, Side.OLD, item, seen.annotation, FLOOR
                     )
                     members.append({"Update": annotate})
@@ -141,7 +142,7 @@ class Copier:
         if seen.wanted is None:
             return Copied.LEFT
         if seen.annotation is not None:
-            request = requests.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
+            request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
             if not await requests.accepted(self._dynamo, "UpdateItem", request):
                 return None
         request = put_if_absent(table, seen.wanted)
@@ -180,5 +181,5 @@ class Copier:
 
 def put_if_absent(table: MigratedTable, item: Item) -> dict[str, Any]:
     """The write of a copy: it never overwrites anything."""
-    guard = requests.Guard().absent(table.new.keys.hash.name)
+    guard = guards.Guard().absent(table.new.keys.hash.name)
     return {"TableName": table.new.name, "Item": item, **guard.request()}

@@ -16,7 +16,7 @@ from consumers import requests
 from consumers.effort import Effort
 from consumers.keys import DirtyKey, places
 from consumers.poison import Poison
-from dualwrite.core import metric_names
+from dualwrite.core import guards, metric_names
 from dualwrite.core.compare import (
     Comparison,
     Verdict,
@@ -173,9 +173,7 @@ class Reconciler:
         seen = await self._compared(table, leader, leader_item, follower_item)
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
-            request = requests.annotation_request(
-                table, leader, leader_item, seen.annotation, FLOOR
-            )
+            request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
             if not await requests.accepted(self._dynamo, "UpdateItem", request):
                 return None
         follower_key = place[leader.other]
@@ -254,7 +252,7 @@ class Reconciler:
     ) -> bool:
         """Put or delete the follower's copy, if it still is as observed."""
         place = table.side(side)
-        guard = requests.unchanged_since(observed, place.keys.hash.name)
+        guard = guards.unchanged_since(observed, place.keys.hash.name)
         request: dict[str, Any] = {"TableName": place.name, **guard.request()}
         if seen.wanted is None:
             request["Key"] = key

@@ -160,6 +160,16 @@ class MigratedTable:
         dropped = set(self.old.keys.names) - set(self.new.keys.names)
         return frozenset({*self.derivation.names, *dropped})
 
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """What old-dialect attributes the derived ones are made from: the source, template fields,
+        and what parents are looked up by."""
+        rule = self.derivation
+        names = {name for _, template in rule.templates for name in template.fields}
+        names -= set(rule.mapping.gives if rule.mapping else ())
+        names |= {childs for lookup in rule.lookups for _, childs in lookup.match}
+        return frozenset(names | {rule.source} if rule.source else names)
+
 
 @dataclass(frozen=True)
 class Migration:

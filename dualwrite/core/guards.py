@@ -1,0 +1,94 @@
+"""Writes that hold only if what they were made from has not changed."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
+from dualwrite.core.phases import Side
+from dualwrite.core.spec import MigratedTable
+
+
+class Guard:
+    """A condition expression in the making; all clauses must hold."""
+
+    def __init__(self) -> None:
+        self._clauses: list[str] = []
+        self._names: dict[str, str] = {}
+        self._values: dict[str, AttributeValue] = {}
+
+    def exists(self, name: str) -> Self:
+        self._clauses.append(f"attribute_exists({self.name(name)})")
+        return self
+
+    def absent(self, name: str) -> Self:
+        self._clauses.append(f"attribute_not_exists({self.name(name)})")
+        return self
+
+    def as_was(self, name: str, item: Mapping[str, AttributeValue]) -> Self:
+        """The attribute is still what ``item`` says of it."""
+        if name not in item:
+            return self.absent(name)
+        self._clauses.append(f"{self.name(name)} = {self.value(item[name])}")
+        return self
+
+    def name(self, name: str) -> str:
+        """A placeholder for a name, also for use in an update expression."""
+        return self._placeholder(self._names, "#", name)
+
+    def value(self, value: AttributeValue) -> str:
+        return self._placeholder(self._values, ":", value)
+
+    def request(self) -> dict[str, Any]:
+        """The members that a request carries for this guard."""
+        members: dict[str, Any] = {
+            "ConditionExpression": " AND ".join(self._clauses),
+            "ExpressionAttributeNames": self._names,
+        }
+        if self._values:
+            members["ExpressionAttributeValues"] = self._values
+        return members
+
+    def _placeholder(self, held: dict[str, Any], mark: str, content: Any) -> str:
+        for placeholder, known in held.items():
+            if known == content:
+                return placeholder
+        placeholder = f"{mark}g{len(held)}"
+        held[placeholder] = content
+        return placeholder
+
+
+def unchanged_since(observed: Item | None, hash_name: str) -> Guard:
+    """The item's stamp is still the one observed; where none was observed, it is still absent."""
+    if observed is None:
+        return Guard().absent(hash_name)
+    return Guard().exists(hash_name).as_was(STAMP, observed)
+
+
+def sources(table: MigratedTable, side: Side) -> tuple[str, ...]:
+    """Non-key attributes of ``side`` that decide what the other dialect's values are."""
+    names = table.sources
+    if side is Side.NEW and table.swapped:
+        names = frozenset(table.derivation.names)
+    return tuple(sorted(names - set(table.side(side).keys.names)))
+
+
+def annotation_request(
+    table: MigratedTable, side: Side, item: Item, hidden: Item, floor: str
+) -> dict[str, Any]:
+    """Give a leader's item its hidden map, if nothing of what the map was made from has changed.
+
+    An item without a stamp gets the floor stamp, so that its copy carries the same one.
+    """
+    place = table.side(side)
+    guard = unchanged_since(item, place.keys.hash.name)
+    for name in sources(table, side):
+        guard.as_was(name, item)
+    assignments = [f"{guard.name(OTHER)} = {guard.value({'M': hidden})}"]
+    if stamp_of(item) is None:
+        assignments.append(f"{guard.name(STAMP)} = {guard.value({'S': floor})}")
+    return {
+        "TableName": place.name,
+        "Key": {name: item[name] for name in place.keys.names},
+        "UpdateExpression": "SET " + ", ".join(assignments),
+        **guard.request(),
+    }
