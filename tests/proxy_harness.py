@@ -1,8 +1,11 @@
 """A real proxy before a real engine, and beside it plain tables to compare every answer with."""
 
 import asyncio
+import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +45,10 @@ from tests.fakes.epochs import SetEpochs
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
 
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/dynamodb/aws4_request, "
+    "SignedHeaders=host, Signature=none"
+)
 TENANTS = {
     "acme-prod": ("aws-1", "acme"),
     "bolt-prod": ("aws-1", "bolt"),
@@ -52,10 +59,13 @@ TEMPLATES = (("partition_key", Template("{endpoint_id}#{part_id}")),)
 
 
 def a_migration(prefix: str) -> Migration:
-    """A table whose key changes, one whose key stays, and one that is changed in place."""
+    """A table whose key changes, some whose keys stay (one of them with keys that are no strings,
+    one whose rows look at their parents), and one that is changed in place."""
 
-    def side(name: str, hash_name: str, range_name: str, *indexes: IndexSpec) -> TableSide:
-        keys = KeySchema(KeyAttribute(hash_name), KeyAttribute(range_name))
+    def side(
+        name: str, hash_name: str, range_name: str, *indexes: IndexSpec, types: str = "SS"
+    ) -> TableSide:
+        keys = KeySchema(KeyAttribute(hash_name, types[0]), KeyAttribute(range_name, types[1]))
         return TableSide(prefix + name, keys, indexes)
 
     by_owner = IndexSpec(
@@ -71,6 +81,15 @@ def a_migration(prefix: str) -> Migration:
         MigratedTable(
             "tasks", Kind.REKEY, side("tasks", "list_id", "task_id", by_owner),
             side("tasks-v2", "list_id", "task_id", by_owner), own,
+        ),
+        MigratedTable(
+            "samples", Kind.REKEY, side("samples", "at", "mark", types="NB"),
+            side("samples-v2", "at", "mark", types="NB"), own,
+        ),
+        MigratedTable(
+            "events", Kind.REKEY, side("events", "list_id", "event_id"),
+            side("events-v2", "list_id", "event_id"),
+            Derivation("endpoint_id", MAPPING, TEMPLATES, (parent,)),
         ),
         MigratedTable(
             "steps", Kind.IN_PLACE, side("steps", "task_id", "step_id"),
@@ -158,6 +177,8 @@ class Rig:
     run: Callable[[Coroutine[Any, Any, Any]], Any]
     hop: "Hop"
     """Between proxy and engine; loses what a test tells it to."""
+    reference: bool = False
+    """Whether the engine is DynamoDB Local: exact in what it accepts, other words in errors."""
     tables: dict[str, MigratedTable] = field(default_factory=dict)
 
     def stand(
@@ -286,4 +307,18 @@ def outcome(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
         details = error.response["Error"]
         return {"error": details["Code"], "message": details.get("Message"), **extra}
     answer.pop("ResponseMetadata", None)
+    return answer
+
+
+def raw_outcome(url: str, operation: str, body: Any) -> dict[str, Any]:
+    """The same for a body that no SDK would send; the operation in DynamoDB's own spelling."""
+    headers = {"x-amz-target": f"DynamoDB_20120810.{operation}", "authorization": AUTHORIZATION}
+    data = body if isinstance(body, bytes) else json.dumps(wire_form(body)).encode()
+    request = urllib.request.Request(url, data=data, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as reply:
+            answer: dict[str, Any] = json.load(reply)
+    except urllib.error.HTTPError as error:
+        heard = json.load(error)
+        return {"error": heard["__type"].rpartition("#")[2], "status": error.code, **heard}
     return answer

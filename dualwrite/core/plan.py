@@ -15,9 +15,11 @@ from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Placeholders,
     Update,
+    names_used,
     names_written,
     parse_condition,
     parse_update,
+    placeholders_in,
     rename,
     render,
 )
@@ -30,14 +32,15 @@ from dualwrite.core.transform import Problem, Row, translate_key
 Action = dict[str, Any]
 """Members of one write that a single call and a transaction share."""
 
+KEY_NAME = "#dw_key"
 STAMP_VALUE = ":dw_stamp"
 SEEN_VALUE = ":dw_seen"
 OTHER_VALUE = ":dw_other"
 OLDER = f"(attribute_not_exists({STAMP}) OR {STAMP} < {STAMP_VALUE})"
 """The guard: nothing newer than this write stands there."""
 
-_SET = re.compile(r"(?<![#:.\w])SET(?=\s)", re.IGNORECASE)
-_MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=\s)", re.IGNORECASE)
+_SET = re.compile(r"(?<![#:.\w])SET(?=[\s#])", re.IGNORECASE)
+_MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
 _OR = re.compile(r"\bOR\b", re.IGNORECASE)
 
 
@@ -59,6 +62,13 @@ class Expressions:
     update: str | None = None
     pool: Placeholders = field(default_factory=Placeholders)
     """Placeholders of what is written anew in the other dialect's words."""
+
+    def take(self, wish: Wish, text: str) -> None:
+        """Take over what ``text`` uses of the client's names and values: one too many is refused,
+        and not every text of a request ends up in the same action."""
+        used = placeholders_in(text)
+        self.names.update({name: text for name, text in wish.names.items() if name in used})
+        self.values.update({name: value for name, value in wish.values.items() if name in used})
 
     def require(self, clause: str) -> None:
         self.condition = clause if self.condition is None else f"{self.condition} AND {clause}"
@@ -127,17 +137,21 @@ def parsed_update(wish: Wish) -> Update:
 
 def needs_evaluation(wish: Wish) -> bool:
     """Whether an update writes what the other dialect derives from or sees differently: then the
-    post-image must be known before the write, since the hidden map changes with it. So must it
-    for an update that only removes: it makes no item, which our stamp would."""
-    table = wish.table
-    sensitive = table.swapped | ({table.derivation.source} - {None})
+    post-image must be known before the write, since the hidden map changes with it."""
     text = wish.body.get("UpdateExpression")
     if not text:
         return False
-    if not _MAKES.search(text):
-        return True
+    sensitive = wish.table.swapped
+    if wish.dialect is Side.OLD:
+        sensitive |= wish.table.sources
     mentioned = {*wish.names.values(), *re.findall(r"\w+", text)}
     return bool(sensitive & mentioned) and bool(sensitive & written_names(wish))
+
+
+def only_removes(wish: Wish) -> bool:
+    """Whether an update makes no item where none is, which our stamp in it would."""
+    text = wish.body.get("UpdateExpression")
+    return wish.verb is Verb.UPDATE and bool(text) and not _MAKES.search(text or "")
 
 
 # -- the leader ------------------------------------------------------------------------------
@@ -149,13 +163,15 @@ def client_condition(wish: Wish, side: Side, into: Expressions) -> None:
     if text is None:
         return
     if wish.dialect is side:
-        into.names.update(wish.names)
-        into.values.update(wish.values)
+        into.take(wish, text)
         into.require(_conjunct(text))
         return
     condition = parse_condition(text, wish.names, wish.values)
     translated = rename(condition, renames(wish.table), exists=_key_names(wish, side))
     into.require(_conjunct(render(translated, into.pool)))
+    if OTHER in names_used(translated):
+        into.names[KEY_NAME] = wish.table.side(side).keys.hash.name
+        into.require(f"(attribute_exists({OTHER}) OR attribute_not_exists({KEY_NAME}))")
 
 
 def _conjunct(text: str) -> str:
@@ -200,14 +216,27 @@ def leader_action(wish: Wish, side: Side, stamp: str, row: Row | None) -> Action
         expressions.set(f"{STAMP} = {STAMP_VALUE}")
         if wish.dialect is not side:
             expressions.require(f"attribute_exists({OTHER})")
+        elif only_removes(wish):
+            expressions.names[KEY_NAME] = wish.table.side(side).keys.hash.name
+            expressions.require(f"attribute_exists({KEY_NAME})")
     return expressions.into(_target(wish, side, row, stamp))
 
 
+def wants_base(wish: Wish, side: Side, item: Item | None) -> bool:
+    """Whether a refused update met an item, or no item, on which it must be evaluated: it is in
+    the other dialect and there is no map that it could write or keep, or it makes nothing."""
+    if wish.verb is not Verb.UPDATE:
+        return False
+    if wish.dialect is not side:
+        return item is None or OTHER not in item
+    return item is None and only_removes(wish)
+
+
 def lacks_map(wish: Wish, side: Side, item: Item | None) -> bool:
-    """Whether a refused update of the other dialect met an item, or no item, without the map that
-    it writes or keeps there: then it must be evaluated on its base."""
-    foreign = wish.verb is Verb.UPDATE and wish.dialect is not side
-    return foreign and (item is None or OTHER not in item)
+    """Whether a refused condition of the other dialect may have been decided on an item that does
+    not hold its names yet: then it must get them first."""
+    foreign = wish.dialect is not side and wish.condition is not None
+    return foreign and bool(wish.table.swapped) and item is not None and OTHER not in item
 
 
 def based_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | None) -> Action:
@@ -236,15 +265,15 @@ def absence_check(wish: Wish, side: Side) -> Action:
 
 
 def _require_base(expressions: Expressions, hash_name: str, seen: Seen) -> None:
-    if not seen.exists:
-        expressions.names["#dw_key"] = hash_name
-        expressions.require("attribute_not_exists(#dw_key)")
-    elif seen.stamp is None:
-        expressions.names["#dw_key"] = hash_name
-        expressions.require(f"attribute_exists(#dw_key) AND attribute_not_exists({STAMP})")
-    else:
+    if seen.stamp is not None:
         expressions.values[SEEN_VALUE] = {"S": seen.stamp}
         expressions.require(f"{STAMP} = {SEEN_VALUE}")
+        return
+    expressions.names[KEY_NAME] = hash_name
+    if seen.exists:
+        expressions.require(f"attribute_exists({KEY_NAME}) AND attribute_not_exists({STAMP})")
+    else:
+        expressions.require(f"attribute_not_exists({KEY_NAME})")
 
 
 def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
@@ -252,8 +281,7 @@ def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
     if text is None:
         return
     if wish.dialect is side:
-        into.names.update(wish.names)
-        into.values.update(wish.values)
+        into.take(wish, text)
         into.update = text
         return
     into.update = render(rename(parsed_update(wish), renames(wish.table)), into.pool)

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.expressions import check_placeholders
-from dualwrite.core.items import Item, Key, key_of
+from dualwrite.core.expressions import check_item, check_placeholders, check_unused, check_value
+from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema, key_of
 from dualwrite.core.phases import Side
+from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable, Migration
 
 Body = dict[str, Any]
@@ -146,49 +147,79 @@ def statements_of(body: Body) -> Iterator[str]:
             yield part["Statement"]
 
 
-def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Body) -> Wish:
-    """Check the shape of one mutation; raises ValidationError as DynamoDB words it."""
+def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any) -> Wish:
+    """Check one mutation before anything is sent; raises ClientError as DynamoDB words it."""
+    body = shaped(body)
     for legacy in LEGACY_WRITE:
         if legacy in body:
             raise unsupported(table, f"the legacy parameter {legacy}")
     schema = table.side(dialect).keys
     source = body.get("Item" if verb is Verb.PUT else "Key")
-    if not isinstance(source, dict):
+    if source is None:
         part = "item" if verb is Verb.PUT else "key"
         raise ValidationError(
             f"1 validation error detected: Value null at '{part}' failed to satisfy constraint: "
             "Member must not be null"
         )
-    check_placeholders(
-        body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
-    )
+    _check_expressions(body)
     refuse_hidden(body)
-    if verb is not Verb.PUT and len(source) != len(schema.names):
+    if verb is not Verb.UPDATE and body.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise ValidationError("ReturnValues can only be ALL_OLD or NONE")
+    if verb is Verb.PUT:
+        check_item(source)
+        _check_key_of_item(source, schema)
+    else:
+        check_key(source, schema)
+    return Wish(verb, table, dialect, key_of(source, schema), body)
+
+
+def _check_expressions(body: Body) -> None:
+    names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
+    check_placeholders(names, values)
+    given = [body.get(part) for part in ("ConditionExpression", "UpdateExpression")]
+    for text, part in zip(given, ("ConditionExpression", "UpdateExpression"), strict=True):
+        if text == "":
+            raise ValidationError(f"Invalid {part}: The expression can not be empty;")
+    check_unused(given, names, values)
+
+
+def check_key(key: Any, schema: KeySchema) -> Key:
+    """The key, if it is a whole one and nothing else; raises ClientError as DynamoDB words it."""
+    if not isinstance(key, dict) or len(key) != len(schema.names):
         raise ValidationError("The provided key element does not match the schema")
     for attribute in schema.attributes:
-        value = source.get(attribute.name)
-        if verb is Verb.PUT and value is None:
+        value = key.get(attribute.name)
+        if value is not None:
+            check_value(value)
+        if value is None or attribute.type not in value:
+            raise ValidationError("The provided key element does not match the schema")
+        _refuse_empty(attribute, value)
+    return key
+
+
+def _check_key_of_item(item: Item, schema: KeySchema) -> None:
+    for attribute in schema.attributes:
+        value = item.get(attribute.name)
+        if value is None:
             raise ValidationError(
                 "One or more parameter values were invalid: "
                 f"Missing the key {attribute.name} in the item"
             )
-        if not isinstance(value, dict) or len(value) != 1 or attribute.type not in value:
-            raise _wrong_key(verb, attribute.name, attribute.type, value)
-        if value[attribute.type] == "":
+        if attribute.type not in value:
             raise ValidationError(
-                "One or more parameter values are not valid. The AttributeValue for a key "
-                "attribute cannot contain an empty string value. Key: " + attribute.name
+                "One or more parameter values were invalid: Type mismatch for key "
+                f"{attribute.name} expected: {attribute.type} actual: {next(iter(value))}"
             )
-    return Wish(verb, table, dialect, key_of(source, schema), body)
+        _refuse_empty(attribute, value)
 
 
-def _wrong_key(verb: Verb, name: str, wanted: str, value: Any) -> ValidationError:
-    if verb is not Verb.PUT or not isinstance(value, dict) or len(value) != 1:
-        return ValidationError("The provided key element does not match the schema")
-    return ValidationError(
-        "One or more parameter values were invalid: Type mismatch for key "
-        f"{name} expected: {wanted} actual: {next(iter(value))}"
-    )
+def _refuse_empty(attribute: KeyAttribute, value: AttributeValue) -> None:
+    if value[attribute.type] == "":
+        kind = "binary" if attribute.type == "B" else "string"
+        raise ValidationError(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            f"cannot contain an empty {kind} value. Key: {attribute.name}"
+        )
 
 
 def refuse_hidden(body: Body) -> None:

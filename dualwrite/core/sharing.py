@@ -4,16 +4,20 @@ Eventually consistent reads follow the share, sticky by partition: a hash of the
 held against the share, so that raising the share only ever moves partitions from old to new.
 """
 
+from dataclasses import dataclass
 from zlib import crc32
 
 import orjson
 
-from dualwrite.core.items import PAGE, AttributeValue, Key
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.items import PAGE, Key
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.spec import MigratedTable
 
 STEPS_PER_PERCENT = 100
 """The share is held against ten thousand buckets."""
+AS_IS = "-as-is"
+"""Ends the mark of a page key that could not be put into the client's dialect."""
 
 
 def read_side(
@@ -30,14 +34,34 @@ def read_side(
     return Side.NEW if bucket < state.read_share * STEPS_PER_PERCENT else Side.OLD
 
 
-def pinned(page_key: dict[str, AttributeValue], dialect: Side) -> tuple[Key, Side]:
-    """A client's page key without its mark, and the side it pins the next page to."""
+@dataclass(frozen=True, slots=True)
+class PageKey:
+    """A page key as a client gave it back."""
+
+    key: Key
+    side: Side
+    """The side that gave the page before it, which gives the next one too."""
+    translated: bool
+    """Whether ``key`` is in the client's dialect; else it is one of ``side`` that has no place in
+    the other design."""
+
+
+def pinned(page_key: Key, dialect: Side) -> PageKey:
+    """Read a client's page key; raises ValidationError where no page gave it."""
     mark = page_key.get(PAGE)
     if mark is None:
-        return page_key, dialect
-    return {name: value for name, value in page_key.items() if name != PAGE}, Side(mark["S"])
+        return PageKey(page_key, dialect, translated=True)
+    key = {name: value for name, value in page_key.items() if name != PAGE}
+    for side in Side:
+        if mark == {"S": side.value}:
+            return PageKey(key, side, translated=True)
+        if mark == {"S": side.value + AS_IS}:
+            return PageKey(key, side, translated=False)
+    raise ValidationError("The provided starting key is invalid")
 
 
-def marked(page_key: Key, side: Side, dialect: Side) -> Key:
+def marked(page_key: Key, side: Side, dialect: Side, *, translated: bool = True) -> Key:
     """A page key for the client; only one of the other side carries a mark."""
-    return page_key if side is dialect else {**page_key, PAGE: {"S": side.value}}
+    if side is dialect:
+        return page_key
+    return {**page_key, PAGE: {"S": side.value + ("" if translated else AS_IS)}}

@@ -6,13 +6,14 @@ from typing import Any
 from dualwrite.core import metric_names
 from dualwrite.core.errors import OutcomeUnknown, Refused, Unreachable
 from dualwrite.core.items import Item, stamp_of
-from dualwrite.core.phases import Side, TableState
+from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
     Action,
     Seen,
     follower_delete,
     follower_put,
     leader_action,
+    pass_parameters,
     side_key,
     verb_of,
 )
@@ -36,13 +37,17 @@ from dualwrite.core.transform import Row
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
+    count_units_of,
+    mapped,
     queue_repair,
     raise_for,
 )
-from dualwrite.proxy.views import client_item, consumed
+from dualwrite.proxy.views import besides, capacity_as, client_item
 
 UNKNOWN_TRIES_MAX = 3
 """Sends of one transaction under one token while no answer comes."""
+DIRECTED_UNITS = ("ReadCapacityUnits", "WriteCapacityUnits")
+"""Told of transactions, not of single calls."""
 
 
 async def write(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body:
@@ -57,9 +62,13 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
         else:
             follow = follower_delete(wish.table, follower, side_key(wish, follower), stamp)
         outcome, reply = await send(services, wish, None, stamp, lead, follow)
+        if isinstance(outcome, ConditionFalse) and await mapped(
+            services, wish, leader, outcome.item
+        ):
+            continue
         match outcome:
             case Applied():
-                return consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+                return besides(wish, leader, reply)
             case Moved() | RefusedAsOlder():
                 await services.pause(tries)
                 continue
@@ -78,15 +87,15 @@ async def send(
 ) -> tuple[Outcome, Body]:
     """Send the pair; ``seen`` is the base of a based write, None for one under the guard.
 
-    Moved asks for another try. The reply holds what the leader's half consumed, in single-table
-    units.
+    Moved asks for another try. The reply holds what a single call at the leader would
+    have told beside its return values.
     """
     started = services.clock.monotonic_seconds()
     request = {
         "TransactItems": [{verb_of(action).value: action} for action in (lead, follow)],
         "ClientRequestToken": token_of(stamp),
-        "ReturnConsumedCapacity": "TOTAL",
     }
+    pass_parameters(wish.body, request)
     outcome, reply = await transact(services, request)
     services.metrics.observe(
         metric_names.LEADER_SECONDS, wish.table.name,
@@ -94,7 +103,7 @@ async def send(
     )  # fmt: skip
     match outcome:
         case Applied():
-            return outcome, _lead_capacity(services, wish, lead["TableName"], reply)
+            return outcome, _lead_reply(services, lead["TableName"], reply)
         case Failed(Refused() as refused):
             return _judge(services, refused, seen, stamp), {}
     return outcome, {}
@@ -149,18 +158,17 @@ def _only_follower(failed: Sequence[bool], reasons: Sequence[Mapping[str, Any]])
     return len(failed) > 1 and failed[1] and reasons[0].get("Code", "None") == "None"
 
 
-def _lead_capacity(services: Services, wish: Wish, leader_name: str, reply: Body) -> Body:
+def _lead_reply(services: Services, leader_name: str, reply: Body) -> Body:
     """Count both halves; answer with the leader's, which a transaction charges twice."""
     shown: Body = {}
     for capacity in reply.get("ConsumedCapacity") or ():
-        side = Side.NEW if capacity.get("TableName") == wish.table.new.name else Side.OLD
-        services.metrics.add(
-            metric_names.UNITS, wish.table.name, side.value,
-            amount=capacity.get("CapacityUnits", 0.0),
-        )  # fmt: skip
+        count_units_of(services, capacity)
         if capacity.get("TableName") == leader_name:
+            half = capacity_as(capacity, leader_name, 0.5)
             shown["ConsumedCapacity"] = {
-                "TableName": leader_name,
-                "CapacityUnits": capacity.get("CapacityUnits", 0.0) / 2,
+                part: value for part, value in half.items() if part not in DIRECTED_UNITS
             }
+    metrics = (reply.get("ItemCollectionMetrics") or {}).get(leader_name)
+    if metrics:
+        shown["ItemCollectionMetrics"] = metrics[0]
     return shown

@@ -45,12 +45,16 @@ from dualwrite.proxy.services import (
     call,
     client_row,
     count_units,
+    mapped,
     mirror,
     queue_repair,
     raise_for,
     stored_row,
 )
-from dualwrite.proxy.views import client_item, consumed, returned
+from dualwrite.proxy.views import besides, client_item, returned
+
+NOTHING_WRITTEN = {"ConsumedCapacity": {"CapacityUnits": 1.0, "Table": {"CapacityUnits": 1.0}}}
+"""AWS charges one write unit for a write that finds no item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
             count_units(services, wish.table, leader, reply)
             follow = follower_write(wish, leader.other, stamp, after)
             await mirror(services, wish.table, pass_parameters({}, follow), stamp)
-        shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+        shown = besides(wish, leader, reply)
         before = None if base.row is None else base.row.seen(wish.dialect)
         return shown | returned(wish, before, None if after is None else after.seen(wish.dialect))
     raise busy()
@@ -108,19 +112,24 @@ async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:
         condition = parse_condition(wish.condition, wish.names, wish.values)
         if not holds(condition, {}):
             await _refuse(services, wish, state.phase.leader, ConditionFalse(None))
-    return {}
+    return besides(wish, wish.dialect, NOTHING_WRITTEN)
 
 
 async def read_base(services: Services, wish: Wish, side: Side) -> Base:
-    """The leader's item by a consistent read; raises ClientError."""
+    """The leader's item by a consistent read, with the map that the wish's condition may need;
+    raises ClientError."""
     request = {
         "TableName": wish.table.side(side).name,
         "Key": side_key(wish, side),
         "ConsistentRead": True,
     }
-    item = (await call(services, "GetItem", request)).get("Item") or None
-    row = None if item is None else await stored_row(services, wish.table, item, side)
-    return Base(item, row)
+    for tries in range(TRIES_MAX):
+        item = (await call(services, "GetItem", request)).get("Item") or None
+        if not await mapped(services, wish, side, item):
+            row = None if item is None else await stored_row(services, wish.table, item, side)
+            return Base(item, row)
+        await services.pause(tries)
+    raise busy()
 
 
 async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) -> Row | None:
@@ -144,25 +153,23 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
 async def _evolved(
     services: Services, table: MigratedTable, before: Row | None, after: Item, dialect: Side
 ) -> Row:
-    """The row after an update. Where it left the dialect's own swapped values and the source
+    """The row after an update. Where it left the dialect's own swapped values and the sources
     alone, the other dialect's values stay too: a legacy row keeps what no rule would give."""
     if before is not None:
         own = {name: after[name] for name in table.swapped if name in after}
-        source = table.derivation.source
-        untouched = canonical({"M": own}) == canonical({"M": before.of(dialect)}) and (
-            source is None
-            or source in table.swapped
-            or before.body.get(source) == after.get(source)
-        )
-        if untouched:
+        sources = table.sources - table.swapped if dialect is Side.OLD else ()
+        untouched = canonical({"M": own}) == canonical({"M": before.of(dialect)})
+        if untouched and all(before.body.get(name) == after.get(name) for name in sources):
             body = {name: value for name, value in after.items() if name not in table.swapped}
             return replace(before, body=body)
     return await client_row(services, table, after, dialect)
 
 
 def leader_write(wish: Wish, side: Side, stamp: str, base: Base, after: Row | None) -> Action:
-    """The leader's part: the client's own expression, or the image where the map changes."""
-    if wish.verb is Verb.PUT or (wish.verb is Verb.UPDATE and needs_evaluation(wish)):
+    """The leader's part: the client's own expression, with the hidden map where that changes; or
+    the whole image, where the other dialect's words change what the leader's own say."""
+    foreign = wish.dialect is not side
+    if wish.verb is Verb.PUT or (wish.verb is Verb.UPDATE and foreign and needs_evaluation(wish)):
         return based_action(wish, side, stamp, base.seen, after)
     action = based_action(wish, side, stamp, base.seen, None)
     if after is not None and not annotated(wish.table, base.item or {}, after, side):

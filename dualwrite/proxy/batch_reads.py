@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.expressions import Projection, project
 from dualwrite.core.items import Item, Key
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.plan import key_on
-from dualwrite.core.requests import Body, managed, refuse_hidden, short_name
+from dualwrite.core.read_shape import Shape, shape_of
+from dualwrite.core.requests import Body, check_key, managed, short_name
+from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable
-from dualwrite.proxy.reads import count_read, projection_of, side_of_key
+from dualwrite.proxy.reads import count_read, side_of_key
 from dualwrite.proxy.services import Services, call
-from dualwrite.proxy.views import capacity_as, client_item
+from dualwrite.proxy.views import capacity_as, client_item, merged
 
 KEYS_MAX = 100
 """AWS: BatchGetItem takes at most 100 keys."""
@@ -34,7 +35,8 @@ class Ask:
     dialect: Side
     side: Side
     request: Body
-    projection: Projection | None
+    shape: Shape | None = None
+    """What is cut out of whole items here; None: the engine did it."""
 
 
 @dataclass(slots=True)
@@ -46,13 +48,20 @@ class Round:
 
 async def batch_get(services: Services, body: Body, states: States) -> Body:
     """BatchGetItem; raises ClientError."""
-    requests = body.get("RequestItems")
-    if not isinstance(requests, dict) or not requests:
+    body = shaped(body)
+    requests = {name: shaped(part) for name, part in body.get("RequestItems", {}).items()}
+    if not requests:
         raise ValidationError(
             "1 validation error detected: Value null at 'requestItems' failed to satisfy "
             "constraint: Member must not be null"
         )
-    if sum(len(part.get("Keys") or ()) for part in requests.values()) > KEYS_MAX:
+    if not all(part.get("Keys") for part in requests.values()):
+        raise ValidationError(
+            "1 validation error detected: Value '[]' at 'requestItems' failed to satisfy "
+            "constraint: Map value must satisfy constraint: [Member must satisfy constraint: "
+            "Member must have length greater than or equal to 1]"
+        )
+    if sum(len(part["Keys"]) for part in requests.values()) > KEYS_MAX:
         raise ValidationError("Too many items requested for the BatchGetItem call")
     rounds: list[Round] = []
     for name, part in requests.items():
@@ -73,7 +82,7 @@ async def batch_get(services: Services, body: Body, states: States) -> Body:
             for capacity in reply.get("ConsumedCapacity") or ()
         ]
     if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
-        shown["ConsumedCapacity"] = capacities
+        shown["ConsumedCapacity"] = merged(capacities)
     return shown
 
 
@@ -81,12 +90,13 @@ def _asks(services: Services, name: str, part: Body, states: States) -> list[Ask
     """Split one client table's keys by the side that serves each."""
     found = managed(services.migration, short_name(name))
     if found is None:
-        return [Ask(name, None, Side.OLD, Side.OLD, part, None)]
+        return [Ask(name, None, Side.OLD, Side.OLD, part)]
     table, dialect = found
-    refuse_hidden(part)
+    shape = shape_of(part)
     consistent = bool(part.get("ConsistentRead"))
     by_side: dict[Side, list[Key]] = {}
-    for key in part.get("Keys") or ():
+    for key in part["Keys"]:
+        check_key(key, table.side(dialect).keys)
         state = states[table.name]
         side = side_of_key(table, dialect, state, key, consistent=consistent)
         by_side.setdefault(side, []).append(key)
@@ -94,13 +104,13 @@ def _asks(services: Services, name: str, part: Body, states: States) -> list[Ask
     asks = []
     for side, keys in by_side.items():
         if side is dialect or not table.swapped:
-            asks.append(Ask(name, table, dialect, side, {**part, "Keys": keys}, None))
+            asks.append(Ask(name, table, dialect, side, {**part, "Keys": keys}))
             continue
         request = {
             "Keys": [key_on(table, key, dialect, side) for key in keys],
             "ConsistentRead": consistent,
         }
-        asks.append(Ask(name, table, dialect, side, request, projection_of(part)))
+        asks.append(Ask(name, table, dialect, side, request, shape))
     return asks
 
 
@@ -132,13 +142,14 @@ async def _show(services: Services, ask: Ask, item: Item) -> Item:
     if ask.table is None:
         return item
     seen = await client_item(services, ask.table, item, ask.side, ask.dialect)
-    return seen if ask.projection is None else project(ask.projection, seen)
+    return seen if ask.shape is None else ask.shape.cut(seen)
 
 
 async def transact_get(services: Services, body: Body, states: States) -> Body:
     """TransactGetItems: all from the leaders, so that the read is one snapshot of them."""
+    body = shaped(body)
     actions = body.get("TransactItems")
-    if not isinstance(actions, list):
+    if not actions:
         raise ValidationError(
             "1 validation error detected: Value null at 'transactItems' failed to satisfy "
             "constraint: Member must not be null"
@@ -162,23 +173,22 @@ async def transact_get(services: Services, body: Body, states: States) -> Body:
 
 
 def _transact_ask(services: Services, action: Body, states: States) -> Ask:
-    part = action.get("Get") if isinstance(action, dict) else None
-    if not isinstance(part, dict):
+    part = shaped(action).get("Get")
+    if part is None:
         raise ValidationError("TransactItems must hold Get requests only")
+    part = shaped(part)
     name = part.get("TableName")
     found = managed(services.migration, short_name(name))
     if found is None:
-        return Ask(str(name), None, Side.OLD, Side.OLD, part, None)
+        return Ask(str(name), None, Side.OLD, Side.OLD, part)
     table, dialect = found
-    refuse_hidden(part)
-    key = part.get("Key")
-    if not isinstance(key, dict):
-        raise ValidationError("The provided key element does not match the schema")
+    shape = shape_of(part)
+    key = check_key(part.get("Key"), table.side(dialect).keys)
     side = side_of_key(table, dialect, states[table.name], key, consistent=True)
     count_read(services, table, side)
     physical = table.side(side).name
     if side is dialect or not table.swapped:
         request = {**part, "TableName": physical}
-        return Ask(str(name), table, dialect, side, request, None)
+        return Ask(str(name), table, dialect, side, request)
     request = {"TableName": physical, "Key": key_on(table, key, dialect, side)}
-    return Ask(str(name), table, dialect, side, request, projection_of(part))
+    return Ask(str(name), table, dialect, side, request, shape)

@@ -7,7 +7,7 @@ a transaction of its own. What was not written comes back as the client's own Un
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, ValidationError
@@ -15,6 +15,7 @@ from dualwrite.core.items import Item, key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, wish
+from dualwrite.core.shapes import shaped
 from dualwrite.core.transform import Row
 from dualwrite.proxy import writes
 from dualwrite.proxy.services import (
@@ -25,7 +26,7 @@ from dualwrite.proxy.services import (
     mirror,
     queue_repair,
 )
-from dualwrite.proxy.views import capacity_as
+from dualwrite.proxy.views import capacity_as, collection, merged
 
 T = TypeVar("T")
 
@@ -35,6 +36,28 @@ TOGETHER_MAX = 8
 """Follower writes, or transactions, of one batch that are under way at once."""
 
 States = Mapping[str, TableState]
+
+
+MEMBERS = {"PutRequest": Verb.PUT, "DeleteRequest": Verb.DELETE}
+ASKED_OF_ALL = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+"""What a batch asks about all of its members."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the client will hear, put together from several answers."""
+
+    unprocessed: dict[str, list[Body]] = field(default_factory=dict)
+    capacities: list[Body] = field(default_factory=list)
+    collections: dict[str, list[Body]] = field(default_factory=dict)
+
+    def reply(self, body: Body) -> Body:
+        shown: Body = {"UnprocessedItems": self.unprocessed}
+        if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
+            shown["ConsumedCapacity"] = merged(self.capacities)
+        if self.collections:
+            shown["ItemCollectionMetrics"] = self.collections
+        return shown
 
 
 @dataclass(slots=True)
@@ -47,24 +70,16 @@ class Entry:
     row: Row | None = None
     stamp: str = ""
 
-    @property
-    def as_sent(self) -> tuple[str, Body]:
-        return self.table_name, self.request
-
 
 async def write(services: Services, body: Body, states: States) -> Body:
     """BatchWriteItem; raises ClientError before anything is written, or when all is unknown."""
-    requests = body.get("RequestItems")
-    if not isinstance(requests, dict) or not all(isinstance(r, list) for r in requests.values()):
-        raise ValidationError("The batch write request list for a table cannot be null or empty")
-    entries, others = _entries(services, requests)
-    if sum(len(members) for members in requests.values()) > WRITES_MAX:
-        raise ValidationError(
-            "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: "
-            "Map value must satisfy constraint: [Member must have length less than or equal to "
-            "25, Member must have length greater than or equal to 1]"
-        )
+    body = shaped(body)
+    requests = body.get("RequestItems") or {}
+    _check_size(requests)
+    entries, others = _entries(services, body)
     for entry in entries:
+        if states[entry.wish.table.name].phase is Phase.OFF:
+            continue
         if entry.wish.verb is Verb.PUT and entry.wish.table.kind is Kind.REKEY:
             wanted = entry.wish
             entry.row = await client_row(services, wanted.table, wanted.item, wanted.dialect)
@@ -73,35 +88,44 @@ async def write(services: Services, body: Body, states: States) -> Body:
     alone = [entry for entry in entries if _mode(states, entry.wish) is Mode.ATOMIC]
     _refuse_twice(alone)
     together = [entry for entry in entries if _mode(states, entry.wish) is not Mode.ATOMIC]
-    reply: Body = {"UnprocessedItems": {}}
+    told = Told()
     if together or others:
-        reply = await _as_batch(services, body, states, together, others)
-    unprocessed = await _one_by_one(services, alone, states)
-    for name, request in unprocessed:
-        reply.setdefault("UnprocessedItems", {}).setdefault(name, []).append(request)
-    return reply
+        await _as_batch(services, body, states, together, others, told)
+    await _one_by_one(services, alone, states, told)
+    return told.reply(body)
 
 
-def _entries(services: Services, requests: Body) -> tuple[list[Entry], Body]:
+def _check_size(requests: Body) -> None:
+    sizes = [len(members) if isinstance(members, list) else 0 for members in requests.values()]
+    if not sizes or not all(sizes) or sum(sizes) > WRITES_MAX:
+        raise ValidationError(
+            "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: "
+            "Map value must satisfy constraint: [Member must have length less than or equal to "
+            "25, Member must have length greater than or equal to 1]"
+        )
+
+
+def _entries(services: Services, body: Body) -> tuple[list[Entry], Body]:
     """Members of managed tables, checked, and the rest of the batch as it came."""
     entries, others = [], {}
-    for name, members in requests.items():
+    asked = {name: body[name] for name in ASKED_OF_ALL if name in body}
+    for name, members in body["RequestItems"].items():
         found = managed(services.migration, short_name(name))
         if found is None:
             others[name] = members
             continue
         table, dialect = found
         for member in members:
-            put, delete = member.get("PutRequest"), member.get("DeleteRequest")
-            if (put is None) == (delete is None):
+            kinds = [kind for kind in MEMBERS if kind in shaped(member)]
+            if len(kinds) != 1:
                 raise ValidationError(
                     "Supplied AttributeValue has more than one datatypes set, must contain "
                     "exactly one of the supported datatypes"
-                    if put
+                    if kinds
                     else "The batch write request list contains an empty request"
                 )
-            verb = Verb.PUT if put is not None else Verb.DELETE
-            wanted = wish(verb, table, dialect, put if put is not None else delete)
+            [kind] = kinds
+            wanted = wish(MEMBERS[kind], table, dialect, {**shaped(member[kind]), **asked})
             entries.append(Entry(name, member, wanted))
     return entries, others
 
@@ -123,8 +147,8 @@ def _refuse_twice(entries: Iterable[Entry]) -> None:
 
 
 async def _as_batch(
-    services: Services, body: Body, states: States, entries: list[Entry], others: Body
-) -> Body:
+    services: Services, body: Body, states: States, entries: list[Entry], others: Body, told: Told
+) -> None:
     """One batch to the leaders, then each written item to its follower."""
     requests: dict[str, list[Body]] = {name: list(members) for name, members in others.items()}
     by_key: dict[tuple[str, str], Entry] = {}
@@ -142,7 +166,13 @@ async def _as_batch(
             for entry in entries:
                 await _queue(services, entry, states, "batch write unknown")
         raise
-    return await _settle_batch(services, body, states, reply, by_key)
+    _hear(services, states, reply, by_key, told)
+    mirrored = [
+        entry
+        for entry in by_key.values()
+        if _mode(states, entry.wish) is Mode.MIRROR and entry.wish.table.kind is Kind.REKEY
+    ]
+    await bounded(mirrored, lambda entry: _mirror_entry(services, entry, states))
 
 
 async def _leader_member(services: Services, entry: Entry, states: States) -> tuple[str, Body]:
@@ -172,45 +202,40 @@ def _target_of(member: Body) -> Item:
     return target
 
 
-async def _settle_batch(
+def _hear(
     services: Services,
-    body: Body,
     states: States,
     reply: Body,
     by_key: dict[tuple[str, str], Entry],
-) -> Body:
-    """Mirror what was written; hand back the rest as the client sent it."""
-    unprocessed: dict[str, list[Body]] = {}
+    told: Told,
+) -> None:
+    """Tell the client of a batch's answer in its own terms; what was not written leaves
+    ``by_key``."""
+    first = {name: entry for (name, _), entry in reversed(by_key.items())}
     for name, members in (reply.get("UnprocessedItems") or {}).items():
         found = managed(services.migration, name)
         for member in members:
             if found is None:
-                unprocessed.setdefault(name, []).append(member)
+                told.unprocessed.setdefault(name, []).append(member)
                 continue
             schema = found[0].side(found[1]).keys
-            client_name, sent = by_key.pop((name, key_token(_target_of(member), schema))).as_sent
-            unprocessed.setdefault(client_name, []).append(sent)
-    mirrored = [
-        entry
-        for entry in by_key.values()
-        if _mode(states, entry.wish) is Mode.MIRROR and entry.wish.table.kind is Kind.REKEY
-    ]
-    await bounded(mirrored, lambda entry: _mirror_entry(services, entry, states))
-    shown: Body = {"UnprocessedItems": unprocessed}
-    names = {name: entry.table_name for (name, _), entry in by_key.items()}
+            entry = by_key.pop((name, key_token(_target_of(member), schema)))
+            told.unprocessed.setdefault(entry.table_name, []).append(entry.request)
     for capacity in reply.get("ConsumedCapacity") or ():
         count_units_of(services, capacity)
-    if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
-        shown["ConsumedCapacity"] = [
-            capacity_as(capacity, names.get(capacity["TableName"], capacity["TableName"]))
-            for capacity in reply.get("ConsumedCapacity") or ()
-        ]
-    if "ItemCollectionMetrics" in reply:
-        shown["ItemCollectionMetrics"] = {
-            names.get(name, name): metrics
-            for name, metrics in reply["ItemCollectionMetrics"].items()
-        }
-    return shown
+        name = capacity["TableName"]
+        told.capacities.append(
+            capacity_as(capacity, first[name].table_name if name in first else name)
+        )
+    for name, metrics in (reply.get("ItemCollectionMetrics") or {}).items():
+        if name not in first:
+            told.collections[name] = metrics
+            continue
+        wanted = first[name].wish
+        leader = states[wanted.table.name].phase.leader
+        told.collections.setdefault(first[name].table_name, []).extend(
+            collection(wanted.table, each, leader, wanted.dialect) for each in metrics
+        )
 
 
 async def _mirror_entry(services: Services, entry: Entry, states: States) -> None:
@@ -231,22 +256,24 @@ async def _queue(services: Services, entry: Entry, states: States, reason: str) 
         await queue_repair(services, entry.wish.table, leader, key, reason)
 
 
-async def _one_by_one(
-    services: Services, entries: list[Entry], states: States
-) -> list[tuple[str, Body]]:
+async def _one_by_one(services: Services, entries: list[Entry], states: States, told: Told) -> None:
     """Atomic mode: a transaction an item. What was throttled or unknown is unprocessed."""
-    unprocessed: list[tuple[str, Body]] = []
 
     async def one(entry: Entry) -> None:
+        name = entry.table_name
         try:
-            await writes.write(services, entry.wish, states[entry.wish.table.name])
+            reply = await writes.write(services, entry.wish, states[entry.wish.table.name])
         except ClientError as error:
             if error.code not in RETRYABLE and error.status < 500:
                 raise
-            unprocessed.append(entry.as_sent)
+            told.unprocessed.setdefault(name, []).append(entry.request)
+            return
+        if "ConsumedCapacity" in reply:
+            told.capacities.append(capacity_as(reply["ConsumedCapacity"], name))
+        if "ItemCollectionMetrics" in reply:
+            told.collections.setdefault(name, []).append(reply["ItemCollectionMetrics"])
 
     await bounded(entries, one)
-    return unprocessed
 
 
 async def bounded(members: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

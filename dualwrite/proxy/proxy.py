@@ -1,5 +1,6 @@
 """The write proxy: which requests concern a managed table, and answers in DynamoDB's form."""
 
+import re
 from collections.abc import Mapping
 from random import Random
 from time import perf_counter
@@ -129,7 +130,7 @@ class Proxy:
         if scope is Scope.STATEMENT:
             for text in statements_of(body):
                 for name, (table, _) in migration.by_physical.items():
-                    if name in text:
+                    if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text):
                         raise unsupported(table, "PartiQL")
             return {}
         found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
@@ -188,8 +189,9 @@ class Proxy:
         if operation in VERBS:
             return await writes.write(services, wish(VERBS[operation], table, dialect, body), state)
         if operation == "GetItem":
+            reply = await reads.get(services, table, dialect, state, body)
             self._shadows.consider(table, dialect, state, body)
-            return await reads.get(services, table, dialect, state, body)
+            return reply
         return await reads.search(services, table, dialect, state, operation, body)
 
     def _count_writes(self, operation: str, states: Mapping[str, TableState], outcome: str) -> None:

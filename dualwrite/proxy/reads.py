@@ -6,8 +6,6 @@ filtered and projected here: exact also where a row has no hidden map yet. Filte
 in DynamoDB, so pages, Count and ScannedCount stay what they would have been.
 """
 
-from dataclasses import dataclass
-
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
@@ -19,26 +17,24 @@ from dualwrite.core.expressions import (
     KeyCondition,
     Literal,
     Placeholders,
-    Projection,
     RangeCondition,
     all_of,
-    check_placeholders,
+    check_value,
     equals,
-    holds,
     key_condition,
     parse_condition,
-    parse_projection,
-    project,
     render,
 )
-from dualwrite.core.items import Item, Key, KeySchema
+from dualwrite.core.items import Key, KeySchema, canonical
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.plan import key_on
-from dualwrite.core.requests import LEGACY_READ, Body, refuse_hidden
+from dualwrite.core.read_shape import Shape, shape_of
+from dualwrite.core.requests import LEGACY_READ, Body, check_key, unsupported
+from dualwrite.core.shapes import shaped
 from dualwrite.core.sharing import marked, pinned, read_side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, translate_key
-from dualwrite.proxy.services import Services, call
+from dualwrite.core.transform import Problem, Row, translate_key
+from dualwrite.proxy.services import Services, call, placed_row
 from dualwrite.proxy.views import client_item, consumed, visible
 
 SHAPING = (
@@ -54,49 +50,13 @@ SHAPING = (
 """Parameters that are replaced when the other side serves a Query or Scan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a client wants to see of each item, in its own words."""
-
-    filter: Condition | None
-    projection: Projection | None
-    count_only: bool
-
-    def admits(self, item: Item) -> bool:
-        return self.filter is None or holds(self.filter, item)
-
-    def cut(self, item: Item) -> Item:
-        return item if self.projection is None else project(self.projection, item)
-
-
-def shape_of(body: Body) -> Shape:
-    """Parse a read's filter and projection; raises ValidationError."""
-    names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
-    check_placeholders(names, values)
-    wanted = body.get("FilterExpression")
-    condition = None
-    if wanted is not None:
-        condition = parse_condition(wanted, names, values, kind="FilterExpression")
-    return Shape(condition, projection_of(body), body.get("Select") == "COUNT")
-
-
-def projection_of(body: Body) -> Projection | None:
-    """ProjectionExpression, or its legacy twin; raises ValidationError."""
-    if "ProjectionExpression" in body:
-        return parse_projection(body["ProjectionExpression"], body.get("ExpressionAttributeNames"))
-    if "AttributesToGet" in body:
-        return Projection(tuple((name,) for name in body["AttributesToGet"]))
-    return None
-
-
 async def get(
     services: Services, table: MigratedTable, dialect: Side, state: TableState, body: Body
 ) -> Body:
     """GetItem; raises ClientError."""
-    refuse_hidden(body)
-    key = body.get("Key")
-    if not isinstance(key, dict):
-        raise ValidationError("The provided key element does not match the schema")
+    body = shaped(body)
+    shape = shape_of(body)
+    key = check_key(body.get("Key"), table.side(dialect).keys)
     consistent = bool(body.get("ConsistentRead"))
     side = side_of_key(table, dialect, state, key, consistent=consistent)
     count_read(services, table, side)
@@ -112,12 +72,11 @@ async def get(
             "ConsistentRead": consistent,
             "ReturnConsumedCapacity": body.get("ReturnConsumedCapacity", "NONE"),
         }
-        projection = projection_of(body)
         reply = await call(services, "GetItem", request)
         shown = dict(reply)
         if "Item" in shown:
             item = await client_item(services, table, shown["Item"], side, dialect)
-            shown["Item"] = item if projection is None else project(projection, item)
+            shown["Item"] = shape.cut(item)
     shown.pop("ConsumedCapacity", None)
     return shown | consumed(body, table.side(dialect).name, reply)
 
@@ -132,7 +91,7 @@ def side_of_key(
     if isinstance(other, Problem):
         return dialect
     old = key if dialect is Side.OLD else other
-    partition = old.get(table.old.keys.hash.name)
+    partition = canonical(old[table.old.keys.hash.name])
     return read_side(table, state, consistent=consistent, partition=partition)
 
 
@@ -145,7 +104,11 @@ async def search(
     body: Body,
 ) -> Body:
     """Query or Scan; raises ClientError."""
-    refuse_hidden(body)
+    body = shaped(body)
+    schema = _schema_of(table, dialect, body) if operation == "Query" else None
+    shape = shape_of(body, schema)
+    if "ExclusiveStartKey" in body:
+        _check_page_key(table, dialect, body)
     side = _search_side(table, dialect, state, operation, body)
     count_read(services, table, side)
     if side is dialect or not table.swapped:
@@ -154,17 +117,29 @@ async def search(
         if "Items" in shown:
             shown["Items"] = [visible(item) for item in shown["Items"]]
     else:
-        shown = await _foreign(services, table, dialect, side, operation, body)
+        shown = await _foreign(services, table, dialect, side, operation, body, shape)
         reply = shown
     capacity = consumed(body, table.side(dialect).name, reply)
     shown.pop("ConsumedCapacity", None)
     return shown | capacity
 
 
+def _check_page_key(table: MigratedTable, dialect: Side, body: Body) -> None:
+    """A page key holds the keys of its table and index, and nothing else."""
+    page = pinned(body["ExclusiveStartKey"], dialect)
+    place = table.side(dialect if page.translated else page.side)
+    index = place.index(body["IndexName"]) if "IndexName" in body else None
+    wanted = {*place.keys.names, *(index.keys.names if index else ())}
+    if page.key.keys() != wanted and ("IndexName" not in body or index is not None):
+        raise ValidationError("The provided starting key is invalid")
+    for value in page.key.values():
+        check_value(value)
+
+
 def _own_request(table: MigratedTable, side: Side, body: Body) -> Body:
     request = {**body, "TableName": table.side(side).name}
-    if isinstance(body.get("ExclusiveStartKey"), dict):
-        request["ExclusiveStartKey"], _ = pinned(body["ExclusiveStartKey"], side)
+    if "ExclusiveStartKey" in body:
+        request["ExclusiveStartKey"] = pinned(body["ExclusiveStartKey"], side).key
     return request
 
 
@@ -172,30 +147,46 @@ def _search_side(
     table: MigratedTable, dialect: Side, state: TableState, operation: str, body: Body
 ) -> Side:
     """The side of a page: the one its page key is pinned to, else by share. Legacy parameters
-    and indexes that only one design has keep a search on the client's own side."""
+    and indexes that only one design has keep a search on the client's own side.
+
+    Raises ValidationError where that is written no more.
+    """
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         return Side.OLD
     if _own_side_only(table, dialect, operation, body):
+        if state.phase is Phase.DONE and dialect is not state.phase.leader:
+            raise unsupported(table, "a search that only the old design could serve")
         return dialect
     consistent = bool(body.get("ConsistentRead"))
-    paging = isinstance(body.get("ExclusiveStartKey"), dict)
-    if paging and (operation == "Scan" or not consistent):
-        return pinned(body["ExclusiveStartKey"], dialect)[1]
-    partition: object = ["scan", body.get("Segment", 0)]
     if operation == "Query":
-        hash_value = key_of_query(table, dialect, body).hash
-        name = table.side(dialect).keys.hash.name
-        old = translate_key(table, {name: hash_value}, dialect, Side.OLD)
-        if isinstance(old, Problem):
-            return dialect
-        partition = old.get(table.old.keys.hash.name)
+        return _query_side(table, dialect, state, body)
+    if "ExclusiveStartKey" in body:
+        return pinned(body["ExclusiveStartKey"], dialect).side
+    # The segments of a parallel scan are begun apart from each other, but only those of one side
+    # make up the whole: the leader's, whatever the share.
+    whole = body.get("TotalSegments", 1) == 1
+    return read_side(table, state, consistent=consistent or not whole, partition="scan")
+
+
+def _query_side(table: MigratedTable, dialect: Side, state: TableState, body: Body) -> Side:
+    """A partition without a place on the other side is only where it is."""
+    consistent = bool(body.get("ConsistentRead"))
+    if "ExclusiveStartKey" in body and not consistent and state.phase is not Phase.DONE:
+        return pinned(body["ExclusiveStartKey"], dialect).side
+    name = table.side(dialect).keys.hash.name
+    key = {name: key_of_query(table, dialect, body).hash}
+    other = translate_key(table, key, dialect, dialect.other)
+    if isinstance(other, Problem):
+        return dialect
+    old = key if dialect is Side.OLD else other
+    partition = canonical(old[table.old.keys.hash.name])
     return read_side(table, state, consistent=consistent, partition=partition)
 
 
 def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Body) -> bool:
     if any(legacy in body for legacy in LEGACY_READ):
         return True
-    if operation == "Query" and not isinstance(body.get("KeyConditionExpression"), str):
+    if operation == "Query" and "KeyConditionExpression" not in body:
         return True
     index = body.get("IndexName")
     if index is None:
@@ -229,28 +220,36 @@ async def _foreign(
     side: Side,
     operation: str,
     body: Body,
+    shape: Shape,
 ) -> Body:
-    """One page from the other side, whole items, filtered and projected here."""
-    shape = shape_of(body)
+    """One page from the other side, whole items, filtered and projected here. Rows that have no
+    place in the client's design are not in it, they only count as scanned."""
     request = {name: value for name, value in body.items() if name not in SHAPING}
     request["TableName"] = table.side(side).name
-    if isinstance(body.get("ExclusiveStartKey"), dict):
-        page_key, _ = pinned(body["ExclusiveStartKey"], dialect)
-        request["ExclusiveStartKey"] = key_on(table, page_key, dialect, side)
+    if "ExclusiveStartKey" in body:
+        page = pinned(body["ExclusiveStartKey"], dialect)
+        request["ExclusiveStartKey"] = (
+            key_on(table, page.key, dialect, side) if page.translated else page.key
+        )
     if operation == "Query":
         _translate_query(table, dialect, side, body, request)
     reply = await call(services, operation, request)
     found = []
     for stored in reply.get("Items", ()):
-        item = await client_item(services, table, stored, side, dialect)
-        if shape.admits(item):
+        row = await placed_row(services, table, stored, side)
+        if isinstance(row, Row) and shape.admits(item := row.seen(dialect)):
             found.append(shape.cut(item))
     shown: Body = {"Count": len(found), "ScannedCount": reply.get("ScannedCount", len(found))}
     if not shape.count_only:
         shown["Items"] = found
     if "LastEvaluatedKey" in reply:
-        page_key = key_on(table, reply["LastEvaluatedKey"], side, dialect)
-        shown["LastEvaluatedKey"] = marked(page_key, side, dialect)
+        last = reply["LastEvaluatedKey"]
+        page_key = translate_key(table, last, side, dialect)
+        shown["LastEvaluatedKey"] = (
+            marked(last, side, dialect, translated=False)
+            if isinstance(page_key, Problem)
+            else marked(page_key, side, dialect)
+        )
     if "ConsumedCapacity" in reply:
         shown["ConsumedCapacity"] = reply["ConsumedCapacity"]
     return shown

@@ -9,9 +9,10 @@ import structlog
 
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ClientError, EngineError, OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.guards import annotation_request
 from dualwrite.core.items import Item, Key, key_token
 from dualwrite.core.phases import Side
-from dualwrite.core.plan import Action, operation_of, refused_problem
+from dualwrite.core.plan import Action, lacks_map, operation_of, refused_problem
 from dualwrite.core.ports import (
     BigTransactionLog,
     Clock,
@@ -21,6 +22,7 @@ from dualwrite.core.ports import (
     Parents,
     RepairQueue,
 )
+from dualwrite.core.requests import Wish
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
@@ -37,7 +39,7 @@ from dualwrite.core.settle import (
     unreachable_error,
 )
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.core.stamps import HybridClock
+from dualwrite.core.stamps import FLOOR, HybridClock
 from dualwrite.core.transform import (
     Answers,
     Problem,
@@ -108,10 +110,13 @@ async def call(services: Services, operation: str, request: Mapping[str, Any]) -
         raise unknown_error() from unknown
 
 
-async def attempt(services: Services, action: Action) -> Outcome | Refused:
-    """Send one guarded write. A refused condition is left to the caller to judge."""
+async def attempt(
+    services: Services, action: Action, operation: str | None = None
+) -> Outcome | Refused:
+    """Send one write; ``operation`` where the action does not tell it. A refused condition is left
+    to the caller to judge."""
     try:
-        return Applied(await services.engine.call(operation_of(action), action))
+        return Applied(await services.engine.call(operation or operation_of(action), action))
     except Refused as refused:
         return refused if condition_failed(refused) else Failed(refused)
     except Unreachable as unreachable:
@@ -142,28 +147,61 @@ async def client_row(services: Services, table: MigratedTable, item: Item, diale
     def decide(answers: Answers) -> Row | Question | Problem:
         return row_from_client(table, item, dialect, answers)
 
-    return await _placed(services, table, decide)
+    return _placed(table, await _decided(services, decide))
 
 
 async def stored_row(services: Services, table: MigratedTable, item: Item, side: Side) -> Row:
     """The row a stored item makes; raises ValidationError where it has no place in new."""
+    return _placed(table, await placed_row(services, table, item, side))
+
+
+async def placed_row(
+    services: Services, table: MigratedTable, item: Item, side: Side
+) -> Row | Problem:
+    """The row a stored item makes, or why it makes none; raises ClientError."""
 
     def decide(answers: Answers) -> Row | Question | Problem:
         return row_from_stored(table, item, side, answers)
 
-    return await _placed(services, table, decide)
+    return await _decided(services, decide)
 
 
-async def _placed(
-    services: Services, table: MigratedTable, decide: Callable[[Answers], Row | Question | Problem]
-) -> Row:
+async def _decided(
+    services: Services, decide: Callable[[Answers], Row | Question | Problem]
+) -> Row | Problem:
     try:
         row: Row | Problem = await answered(services.parents, decide)
     except EngineError as error:
         raise unreachable_error() from error
+    return row
+
+
+def _placed(table: MigratedTable, row: Row | Problem) -> Row:
     if isinstance(row, Problem):
         raise refused_problem(table, row)
     return row
+
+
+async def mapped(services: Services, wish: Wish, side: Side, item: Item | None) -> bool:
+    """Whether a condition was refused on an item whose hidden map it asks for, but which had none:
+    it has one now, and the write may be tried again. Raises ClientError."""
+    if item is None or not lacks_map(wish, side, item):
+        return False
+    await annotate(services, wish.table, side, item)
+    return True
+
+
+async def annotate(services: Services, table: MigratedTable, side: Side, item: Item) -> None:
+    """Give a leader's item its hidden map, unless it has changed since; raises ClientError."""
+    row = await stored_row(services, table, item, side)
+    request = annotation_request(table, side, item, row.of(side.other), FLOOR)
+    try:
+        await services.engine.call("UpdateItem", request)
+    except Refused as refused:
+        if not condition_failed(refused):
+            raise single_error(refused) from refused
+    except EngineError as error:
+        raise unreachable_error() from error
 
 
 async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:

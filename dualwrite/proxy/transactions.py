@@ -5,46 +5,38 @@ image too. Followers of tables in mirror mode are written after it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
 import orjson
 
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
-from dualwrite.core.items import Item, key_token, stamp_of
+from dualwrite.core.items import key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     Action,
-    Seen,
     absence_check,
     follower_delete,
     follower_put,
     leader_action,
     needs_evaluation,
+    only_removes,
     pass_parameters,
     side_key,
     verb_of,
 )
-from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, unsupported, wish
+from dualwrite.core.requests import Body, Verb, managed, short_name, unsupported, wish
 from dualwrite.core.settle import (
-    CANCELED,
     Applied,
-    ConditionFalse,
     Failed,
     Unknown,
     busy,
-    is_conflict,
-    judge_based,
-    judge_guarded,
-    reasons_of,
-    single_error,
     unknown_error,
     unreachable_error,
 )
-from dualwrite.core.transform import Row
+from dualwrite.core.shapes import shaped
 from dualwrite.proxy import atomic, based, writes
+from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
@@ -53,7 +45,7 @@ from dualwrite.proxy.services import (
     mirror,
     queue_repair,
 )
-from dualwrite.proxy.views import capacity_as, client_item
+from dualwrite.proxy.views import capacity_as, collection
 
 ACTIONS_MAX = 100
 """AWS: a transaction holds at most 100 actions."""
@@ -61,44 +53,17 @@ ACTIONS_MAX = 100
 States = Mapping[str, TableState]
 
 
-@dataclass(slots=True)
-class Part:
-    """One of the client's actions and what it takes upstream."""
-
-    verb: Verb
-    body: Body
-    wish: Wish | None = None
-    state: TableState | None = None
-    put_row: Row | None = None
-    members: list[tuple[Verb, Action]] = field(default_factory=list)
-    """The leader's action, and in atomic mode the follower's after it."""
-    seen: Seen | None = None
-    stamp: str = ""
-    after: Row | None = None
-
-    @property
-    def doubles(self) -> bool:
-        """Whether it takes two actions in atomic mode; so it will on a table that is still off."""
-        return (
-            self.wish is not None
-            and self.state is not None
-            and self.wish.table.kind is Kind.REKEY
-            and self.verb is not Verb.CHECK
-            and self.state.phase is not Phase.DONE
-        )
-
-    @property
-    def mirrored(self) -> bool:
-        return self.doubles and self.state is not None and self.state.phase.mode is Mode.MIRROR
-
-
 async def write(services: Services, body: Body, states: States) -> Body:
     """Carry out a client's transaction; raises ClientError."""
+    body = shaped(body)
     parts = await _parts(services, body, states)
     await _count_if_big(services, parts)
     for tries in range(TRIES_MAX):
         for part in parts:
-            await _prepare(services, part)
+            try:
+                await _prepare(services, part)
+            except ClientError as error:
+                raise refused_alone(parts, part, error) from error
         request = _request(body, parts)
         outcome, reply = await atomic.transact(services, request)
         match outcome:
@@ -113,8 +78,8 @@ async def write(services: Services, body: Body, states: States) -> Body:
                     # The token is made of the client's own token and body: it stands for an
                     # earlier try of this very request, which was applied under other stamps.
                     return {}
-                if not await _again(services, parts, refused):
-                    raise await _client_error(services, parts, refused)
+                if not await again(services, parts, refused):
+                    raise await client_error(services, parts, refused)
                 await services.pause(tries)
             case _:
                 raise unreachable_error()
@@ -126,7 +91,7 @@ async def write(services: Services, body: Body, states: States) -> Body:
 
 async def _parts(services: Services, body: Body, states: States) -> list[Part]:
     actions = body.get("TransactItems")
-    if not isinstance(actions, list) or not actions:
+    if not actions:
         raise ValidationError(
             "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
             "Member must have length greater than or equal to 1"
@@ -137,14 +102,14 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
             f"Member must have length less than or equal to {ACTIONS_MAX}"
         )
     parts = []
-    for action in actions:
-        verbs = [verb for verb in Verb if isinstance(action, dict) and action.get(verb.value)]
+    for action in map(shaped, actions):
+        verbs = [verb for verb in Verb if verb.value in action]
         if len(verbs) != 1:
             raise ValidationError(
                 "TransactItems can only contain one of Check, Put, Update or Delete"
             )
         [verb] = verbs
-        part = Part(verb, action[verb.value])
+        part = Part(verb, shaped(action[verb.value]))
         found = managed(services.migration, short_name(part.body.get("TableName")))
         if found is not None:
             part.wish = wish(verb, *found, part.body)
@@ -222,8 +187,8 @@ async def _prepare(services: Services, part: Part) -> None:
     leader = state.phase.leader
     part.stamp, part.seen, part.after = services.stamps.next(state.epoch), None, None
     atomic_mode = state.phase.mode is Mode.ATOMIC
-    foreign = wanted.dialect is not leader
-    if part.verb is Verb.UPDATE and (atomic_mode or foreign or needs_evaluation(wanted)):
+    evaluated = wanted.dialect is not leader or needs_evaluation(wanted) or only_removes(wanted)
+    if part.verb is Verb.UPDATE and (atomic_mode or evaluated):
         base = await based.read_base(services, wanted, leader)
         if based.makes_nothing(wanted, base):
             part.seen = base.seen
@@ -257,9 +222,7 @@ def _request(body: Body, parts: list[Part]) -> Body:
         doubled = next((part.wish.table for part in parts if part.wish), None)
         assert doubled is not None, "only managed parts grow"
         raise unsupported(doubled, "a transaction whose two sides exceed 100 actions")
-    request: Body = {"TransactItems": members, "ReturnConsumedCapacity": "TOTAL"}
-    if "ReturnItemCollectionMetrics" in body:
-        request["ReturnItemCollectionMetrics"] = body["ReturnItemCollectionMetrics"]
+    request = pass_parameters(body, {"TransactItems": members})
     stamps = [part.stamp for part in parts if part.stamp]
     token = _token(body) or (atomic.token_of(stamps[0]) if stamps else None)
     if token is not None:
@@ -310,90 +273,28 @@ async def _queue_all(services: Services, parts: list[Part]) -> None:
             await queue_repair(services, part.wish.table, leader, key, "transaction unknown")
 
 
-def _leader_reasons(parts: list[Part], refused: Refused) -> list[tuple[Part, Body, list[Body]]]:
-    """Each part with its own reason and those of its follower."""
-    reasons = list(reasons_of(refused))
-    grouped = []
-    position = 0
-    for part in parts:
-        mine = reasons[position : position + len(part.members)]
-        position += len(part.members)
-        grouped.append((part, dict(mine[0]) if mine else {}, [dict(r) for r in mine[1:]]))
-    return grouped
-
-
-async def _again(services: Services, parts: list[Part], refused: Refused) -> bool:
-    """Whether only our own bookkeeping stood in the way, so that another try may pass."""
-    if is_conflict(refused):
-        return True
-    if refused.code != CANCELED:
-        return False
-    ours = False
-    for part, reason, followers in _leader_reasons(parts, refused):
-        for entry in (reason, *followers):
-            standing = stamp_of(entry.get("Item"))
-            if standing is not None:
-                services.stamps.observe(standing)
-        ours = ours or any(r.get("Code") == "ConditionalCheckFailed" for r in followers)
-        code = reason.get("Code", "None")
-        if code == "None":
-            continue
-        if code != "ConditionalCheckFailed" or isinstance(_judge(part, reason), ConditionFalse):
-            return False
-        ours = True
-    return ours
-
-
-def _judge(part: Part, reason: Body) -> object:
-    item: Item | None = reason.get("Item") or None
-    if part.seen is not None:
-        return judge_based(item, part.seen.exists, part.seen.stamp)
-    if not part.stamp or part.verb is Verb.CHECK:
-        return ConditionFalse(item)
-    return judge_guarded(item, part.stamp)
-
-
-async def _client_error(services: Services, parts: list[Part], refused: Refused) -> ClientError:
-    """The refusal in the client's terms: its own actions' reasons, in its own order."""
-    if refused.code != CANCELED:
-        return single_error(refused)
-    reasons: list[Body] = []
-    for part, reason, followers in _leader_reasons(parts, refused):
-        shown: Body = reason
-        if reason.get("Code", "None") == "None":
-            bad = [r for r in followers if r.get("Code", "None") != "None"]
-            shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason
-        item = shown.pop("Item", None)
-        if item and part.wish is not None and part.state is not None:
-            if part.wish.wants_old_on_failure:
-                table, side = part.wish.table, part.state.phase.leader
-                shown["Item"] = await client_item(services, table, item, side, part.wish.dialect)
-        elif item:
-            shown["Item"] = item
-        reasons.append(shown)
-    codes = ", ".join(reason.get("Code", "None") for reason in reasons)
-    return ClientError(
-        CANCELED,
-        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
-        fields={"CancellationReasons": reasons},
-    )
-
-
 def _reply(services: Services, body: Body, parts: list[Part], reply: Body) -> Body:
     shown: Body = {}
     capacities = reply.get("ConsumedCapacity") or ()
     for capacity in capacities:
         count_units_of(services, capacity)
-    names = {part.members[0][1]["TableName"]: part.body["TableName"] for part in parts}
+    first = {part.members[0][1]["TableName"]: part for part in reversed(parts)}
     if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
         shown["ConsumedCapacity"] = [
-            capacity_as(capacity, names[capacity["TableName"]])
+            capacity_as(capacity, first[capacity["TableName"]].body["TableName"])
             for capacity in capacities
-            if capacity["TableName"] in names
+            if capacity["TableName"] in first
         ]
-    metrics: Mapping[str, Any] | None = reply.get("ItemCollectionMetrics")
-    if metrics:
-        shown["ItemCollectionMetrics"] = {
-            names[name]: entries for name, entries in metrics.items() if name in names
-        }
-    return shown
+    collections: dict[str, list[Body]] = {}
+    for name, metrics in (reply.get("ItemCollectionMetrics") or {}).items():
+        if name in first:
+            collections[first[name].body["TableName"]] = [
+                _collection(first[name], entry) for entry in metrics
+            ]
+    return {**shown, "ItemCollectionMetrics": collections} if collections else shown
+
+
+def _collection(part: Part, entry: Body) -> Body:
+    if part.wish is None or part.state is None:
+        return entry
+    return collection(part.wish.table, entry, part.state.phase.leader, part.wish.dialect)

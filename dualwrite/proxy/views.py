@@ -1,6 +1,6 @@
 """What a client sees: its own dialect, nothing hidden, its own table's name and capacity."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dualwrite.core.expressions import updated
@@ -9,7 +9,11 @@ from dualwrite.core.phases import Side
 from dualwrite.core.plan import parsed_update
 from dualwrite.core.requests import Body, Wish
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.transform import Problem, translate_key
 from dualwrite.proxy.services import Services, stored_row
+
+TOTAL_PARTS = ("TableName", "CapacityUnits")
+"""What a single call tells of its capacity without its indexes."""
 
 
 def visible(item: Mapping[str, Any]) -> Item:
@@ -26,23 +30,58 @@ async def client_item(
     return (await stored_row(services, table, item, side)).seen(dialect)
 
 
-def consumed(body: Body, name: str, reply: Mapping[str, Any], share: float = 1.0) -> Body:
+def besides(wish: Wish, side: Side, reply: Mapping[str, Any]) -> Body:
+    """What comes along with a single write's reply: capacity and collection metrics, as one
+    table's client would have seen them. ``side``: where the reply is from."""
+    shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+    if metrics := reply.get("ItemCollectionMetrics"):
+        shown["ItemCollectionMetrics"] = collection(wish.table, metrics, side, wish.dialect)
+    return shown
+
+
+def consumed(body: Body, name: str, reply: Mapping[str, Any]) -> Body:
     """The capacity part of a reply, as one table's client would have seen it."""
     asked = body.get("ReturnConsumedCapacity") or "NONE"
     capacity = reply.get("ConsumedCapacity")
     if asked == "NONE" or not isinstance(capacity, dict):
         return {}
-    return {"ConsumedCapacity": capacity_as(capacity, name, share)}
+    shown = capacity_as(capacity, name)
+    if asked == "TOTAL":
+        shown = {part: value for part, value in shown.items() if part in TOTAL_PARTS}
+    return {"ConsumedCapacity": shown}
 
 
 def capacity_as(capacity: Mapping[str, Any], name: str, share: float = 1.0) -> Body:
     """One table's capacity under the client's name for it; ``share`` scales all units."""
-    shown = {
-        part: _scaled(value, share) if part != "TableName" else name
-        for part, value in capacity.items()
-    }
-    shown["TableName"] = name
-    return shown
+    return {**{part: _scaled(value, share) for part, value in capacity.items()}, "TableName": name}
+
+
+def merged(capacities: Iterable[Body]) -> list[Body]:
+    """One entry for each table name, its units added up."""
+    by_name: dict[str, Body] = {}
+    for capacity in capacities:
+        name = capacity["TableName"]
+        by_name[name] = _added(by_name[name], capacity) if name in by_name else capacity
+    return list(by_name.values())
+
+
+def _added(one: Body, other: Body) -> Body:
+    total = dict(one)
+    for part, value in other.items():
+        if isinstance(value, dict):
+            total[part] = _added(total.get(part, {}), value)
+        elif isinstance(value, int | float):
+            total[part] = total.get(part, 0) + value
+    return total
+
+
+def collection(table: MigratedTable, metrics: Body, side: Side, dialect: Side) -> Body:
+    """One ItemCollectionMetrics entry under the client's own hash key."""
+    key = metrics.get("ItemCollectionKey")
+    if key is None:
+        return metrics
+    theirs = translate_key(table, key, side, dialect)
+    return {} if isinstance(theirs, Problem) else {**metrics, "ItemCollectionKey": theirs}
 
 
 def _scaled(value: Any, share: float) -> Any:

@@ -5,18 +5,20 @@ In atomic mode, and where an update changes what the hidden map holds, the write
 base that was read (``based``) or is one blind transaction (``atomic``).
 """
 
+from typing import NoReturn
+
 from dualwrite.core import metric_names
-from dualwrite.core.errors import EngineError, Refused, ValidationError
+from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     follower_delete,
     follower_put,
-    lacks_map,
     leader_action,
     needs_evaluation,
     pass_parameters,
     side_key,
+    wants_base,
 )
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
@@ -28,6 +30,7 @@ from dualwrite.core.settle import (
     busy,
     judge_guarded,
     old_item,
+    unknown_error,
     unreachable_error,
 )
 from dualwrite.core.transform import (
@@ -45,14 +48,14 @@ from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     attempt,
-    call,
     client_row,
     count_units,
+    mapped,
     mirror,
     queue_repair,
     raise_for,
 )
-from dualwrite.proxy.views import client_item, consumed, visible
+from dualwrite.proxy.views import besides, client_item, visible
 
 PLAIN_RETURNS = ("NONE", "ALL_NEW")
 OPERATIONS = {Verb.PUT: "PutItem", Verb.UPDATE: "UpdateItem", Verb.DELETE: "DeleteItem"}
@@ -85,15 +88,16 @@ async def _single(services: Services, wish: Wish, state: TableState) -> Body:
     body = wish.body
     if wish.table.kind is Kind.IN_PLACE and wish.verb is Verb.PUT and state.phase is not Phase.OFF:
         body = {**body, "Item": await with_derived(services, wish)}
-    request = pass_parameters(body, dict(body))
-    reply = await call(services, OPERATIONS[wish.verb], request)
+    request = pass_parameters(body, {**body, "TableName": wish.table.old.name})
+    result = await attempt(services, request, OPERATIONS[wish.verb])
+    outcome = ConditionFalse(old_item(result)) if isinstance(result, Refused) else result
+    if not isinstance(outcome, Applied):
+        await refuse(services, wish, Side.OLD, outcome)
+    reply = outcome.reply
     count_units(services, wish.table, Side.OLD, reply)
-    shown = dict(reply) if body.get("ReturnConsumedCapacity", "NONE") != "NONE" else {
-        part: value for part, value in reply.items() if part != "ConsumedCapacity"
-    }  # fmt: skip
-    if "Attributes" in shown:
-        shown["Attributes"] = visible(shown["Attributes"])
-    return shown
+    shown = besides(wish, Side.OLD, reply)
+    attributes = visible(reply.get("Attributes") or {})
+    return {**shown, "Attributes": attributes} if attributes else shown
 
 
 async def with_derived(services: Services, wish: Wish) -> Item:
@@ -166,7 +170,7 @@ async def _lead(
         outcome: Outcome = (
             judge_guarded(old_item(result), stamp) if isinstance(result, Refused) else result
         )
-        if isinstance(result, Refused) and lacks_map(wish, side, old_item(result)):
+        if isinstance(result, Refused) and wants_base(wish, side, old_item(result)):
             return None
         services.metrics.observe(
             metric_names.LEADER_SECONDS, wish.table.name,
@@ -179,6 +183,8 @@ async def _lead(
             services.stamps.observe(outcome.stamp)
             await services.pause(tries)
             continue
+        if isinstance(outcome, ConditionFalse) and await mapped(services, wish, side, outcome.item):
+            continue
         if isinstance(outcome, Unknown):
             await queue_repair(
                 services, wish.table, side, side_key(wish, side), "leader write unknown"
@@ -187,7 +193,7 @@ async def _lead(
     raise busy()
 
 
-async def refuse(services: Services, wish: Wish, side: Side, outcome: Outcome) -> None:
+async def refuse(services: Services, wish: Wish, side: Side, outcome: Outcome) -> NoReturn:
     """Raise the client's error for an outcome that is no success."""
     shown = None
     if isinstance(outcome, ConditionFalse) and outcome.item and wish.wants_old_on_failure:
@@ -230,20 +236,24 @@ async def image_row(services: Services, wish: Wish, side: Side, image: Item | No
 async def _reply(
     services: Services, wish: Wish, state: TableState, reply: Body, row: Row | None
 ) -> Body:
-    """The client's reply, in its dialect, with the leader's capacity alone."""
-    shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
-    if "ItemCollectionMetrics" in reply:
-        shown["ItemCollectionMetrics"] = reply["ItemCollectionMetrics"]
+    """The client's reply, in its dialect, with the leader's capacity alone.
+
+    Raises ClientError 500 where it cannot be told: the write stands all the same.
+    """
+    side = state.phase.leader
+    shown = besides(wish, side, reply)
     attributes = reply.get("Attributes")
     if not attributes or wish.return_values == "NONE":
         return shown
-    side = state.phase.leader
     if wish.return_values.startswith("UPDATED"):
         attributes = _updated_view(wish, side, attributes)
     elif wish.return_values == "ALL_NEW" and row is not None:
         attributes = row.seen(wish.dialect)
     else:
-        attributes = await client_item(services, wish.table, attributes, side, wish.dialect)
+        try:
+            attributes = await client_item(services, wish.table, attributes, side, wish.dialect)
+        except ClientError as error:
+            raise unknown_error() from error
     return {**shown, "Attributes": attributes} if attributes else shown
 
 

@@ -4,144 +4,14 @@ Each promise runs in every phase and in both dialects against one real engine. A
 sides of every table hold the same, without any consumer running.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from dualwrite.core.items import HIDDEN, PAGE
-from dualwrite.core.phases import Mode, Phase, Side
-from tests.proxy_harness import TENANTS, Rig, a_rig, create_table, outcome
-
-PHASES = (Phase.MIRROR_OLD, Phase.ATOMIC_OLD, Phase.ATOMIC_NEW, Phase.MIRROR_NEW, Phase.DONE)
-CASES = [(phase, dialect) for phase in PHASES for dialect in Side]
-
-
-@pytest.fixture(scope="module")
-def rig(engine: str, boto: Any) -> Iterator[Rig]:
-    with a_rig(engine, boto, "contract-") as made:
-        for table in made.migration.tables:
-            for side in Side:
-                plain = table.side(side)
-                if f"plain-{plain.name}" not in boto.list_tables()["TableNames"]:
-                    create_table(boto, plain, f"plain-{plain.name}")
-        yield made
-
-
-@dataclass
-class Twin:
-    """One dialect's view: each call is made at the proxy and at a plain table."""
-
-    rig: Rig
-    dialect: Side
-    phase: Phase
-    run: str
-    """Keeps the keys of one test apart from all others."""
-
-    def name(self, table: str) -> str:
-        return self.rig.tables[table].side(self.dialect).name
-
-    def both(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Call both, compare, and return what the client heard."""
-        mine = outcome(self.rig.proxied, operation, **parameters)
-        plain = outcome(self.rig.engine, operation, **self._plain(parameters))
-        assert unmarked(comparable(mine)) == comparable(self._managed(plain)), operation
-        return mine
-
-    def _plain(self, value: Any) -> Any:
-        names = {self.name(table): f"plain-{self.name(table)}" for table in self.rig.tables}
-        return replaced(unmarked(value), names)
-
-    def _managed(self, value: Any) -> Any:
-        names = {f"plain-{self.name(table)}": self.name(table) for table in self.rig.tables}
-        return replaced(value, names)
-
-    def note(self, number: int = 1, tenant: str = "acme-prod", **more: Any) -> dict[str, Any]:
-        return {**self.note_key(number, tenant), **self.derived(tenant), **more}
-
-    def note_key(self, number: int = 1, tenant: str = "acme-prod") -> dict[str, Any]:
-        platform, part = TENANTS[tenant]
-        note_id = {"S": f"{self.run}-{number}"}
-        if self.dialect is Side.OLD:
-            return {"endpoint_id": {"S": tenant}, "note_id": note_id}
-        return {"partition_key": {"S": f"{platform}#{part}"}, "note_id": note_id}
-
-    def task(self, number: int = 1, tenant: str = "acme-prod", **more: Any) -> dict[str, Any]:
-        own = self.derived(tenant)
-        if self.dialect is Side.OLD:
-            own = {"endpoint_id": {"S": tenant}}
-        else:
-            own["partition_key"] = {"S": "#".join(TENANTS[tenant])}
-        return {**self.task_key(number), **own, **more}
-
-    def task_key(self, number: int = 1) -> dict[str, Any]:
-        return {"list_id": {"S": self.run}, "task_id": {"S": f"t{number}"}}
-
-    def derived(self, tenant: str) -> dict[str, Any]:
-        platform, part = TENANTS[tenant]
-        if self.dialect is Side.OLD:
-            return {}
-        return {"endpoint_id": {"S": platform}, "part_id": {"S": part}}
-
-
-def replaced(value: Any, names: dict[str, str]) -> Any:
-    """Table names replaced wherever they stand."""
-    if isinstance(value, dict):
-        return {names.get(key, key): replaced(inner, names) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [replaced(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value
-
-
-def unmarked(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Page keys as a plain table writes them: without the mark that pins them to a side."""
-    pages = ("ExclusiveStartKey", "LastEvaluatedKey")
-    return {
-        name: {k: v for k, v in value.items() if k != PAGE} if name in pages else value
-        for name, value in parameters.items()
-    }
-
-
-def comparable(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what may differ: capacity (hidden attributes have a size), set order, and
-    the second spelling of an error's message, which AWS gives and this engine does not."""
-    shown = {
-        key: value for key, value in answer.items() if key not in ("ConsumedCapacity", "Message")
-    }
-    return ordered(shown)
-
-
-def ordered(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: sorted(inner) if key in ("SS", "NS") else ordered(inner)
-            for key, inner in value.items()
-        }
-    return [ordered(inner) for inner in value] if isinstance(value, list) else value
-
-
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0].value}-{case[1].value}-dialect")
-def twin(rig: Rig, request: pytest.FixtureRequest, table_prefix: str) -> Iterator[Twin]:
-    phase, dialect = request.param
-    rig.stand(phase)
-    yield Twin(rig, dialect, phase, table_prefix)
-    if phase.mode is not Mode.SINGLE:
-        assert rig.differences("notes", phase.leader) == []
-        assert rig.differences("tasks", phase.leader) == []
-    assert rig.epochs.in_flight == 0
-    clear(rig)
-
-
-def clear(rig: Rig) -> None:
-    """Empty the tables, so that one phase's left-overs do not meet the next one's."""
-    for name in ("notes", "tasks"):
-        for side in (rig.tables[name].old, rig.tables[name].new):
-            for physical in (side.name, f"plain-{side.name}"):
-                for item in rig.engine.scan(TableName=physical)["Items"]:
-                    key = {attribute: item[attribute] for attribute in side.keys.names}
-                    rig.engine.delete_item(TableName=physical, Key=key)
-
+from dualwrite.core.items import HIDDEN
+from dualwrite.core.phases import Side
+from tests.contract.twins import Twin
+from tests.proxy_harness import TENANTS, outcome
 
 # -- single writes ----------------------------------------------------------------------------
 

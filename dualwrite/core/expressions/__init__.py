@@ -53,7 +53,11 @@ from dualwrite.core.expressions.keys import (
     check_key_paths,
     key_condition,
 )
-from dualwrite.core.expressions.placeholders import check_placeholders, check_unused
+from dualwrite.core.expressions.placeholders import (
+    check_placeholders,
+    check_unused,
+    placeholders_in,
+)
 from dualwrite.core.expressions.projection import project
 from dualwrite.core.expressions.render import Placeholders, render
 from dualwrite.core.expressions.translate import creates, names_used, names_written, rename
@@ -118,6 +122,7 @@ __all__ = [
     "parse_condition",
     "parse_projection",
     "parse_update",
+    "placeholders_in",
     "project",
     "rename",
     "render",

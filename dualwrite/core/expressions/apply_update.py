@@ -49,7 +49,9 @@ def apply(
                 "One or more parameter values were invalid: "
                 f"Cannot update attribute {path[0]}. This attribute is part of the key"
             )
-    before: Mapping[str, AttributeValue] = {**key, **(item or {})}
+    before: Mapping[str, AttributeValue] = item or {
+        name: normalised(value) for name, value in key.items()
+    }
     changes = _Change()
     for action in update.sets:
         _put(changes, action.path, _evaluate(action.value, before))

@@ -56,7 +56,7 @@ def check_unused(
     """
     if not names and not values:
         return
-    used = frozenset[str]().union(*(_placeholders(text) for text in expressions if text))
+    used = frozenset[str]().union(*(placeholders_in(text) for text in expressions if text))
     for parameter, given in (
         ("ExpressionAttributeNames", names),
         ("ExpressionAttributeValues", values),
@@ -70,7 +70,8 @@ def check_unused(
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
-def _placeholders(text: str) -> frozenset[str]:
+def placeholders_in(text: str) -> frozenset[str]:
+    """The #names and :values that stand in the text of an expression."""
     return frozenset(token.text for token in tokenise(text, "") if token.kind in {"name", "value"})
 
 

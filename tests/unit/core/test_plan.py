@@ -8,10 +8,12 @@ from dualwrite.core.phases import Side
 from dualwrite.core.plan import (
     OLDER,
     Seen,
+    absence_check,
     based_action,
     follower_delete,
     leader_action,
     needs_evaluation,
+    only_removes,
 )
 from dualwrite.core.requests import Verb, Wish, wish
 from tests.proxy_harness import a_migration
@@ -86,16 +88,60 @@ def test_the_other_dialect_is_translated_by_names_alone() -> None:
         ("SET a = endpoint_id", False),
         ("SET endpoint_id = :a", True),
         ("REMOVE part_id SET a = :a", True),
-        ("REMOVE a", True),
+        ("REMOVE a", False),
         (None, False),
     ],
 )
 def test_updates_that_change_the_hidden_map_are_evaluated(
     expression: str | None, wanted: bool
 ) -> None:
-    """Only a write to a swapped name or the source, or one that may make no item, needs a base."""
+    """Only a write to a swapped name or to a source needs a base."""
     values = {"ExpressionAttributeValues": {":a": {"S": "x"}}}
-    assert needs_evaluation(update(expression, **values)) is wanted
+    more = values if expression and ":a" in expression else {}
+    assert needs_evaluation(update(expression, **more)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("REMOVE a", True),
+        ("DELETE a :a", True),
+        ("REMOVE a SET b = :a", False),
+        ("REMOVE #set", True),
+        ("ADD#a :a", False),
+        (None, False),
+    ],
+)
+def test_an_update_that_only_removes_waits_for_an_item(
+    expression: str | None, wanted: bool
+) -> None:
+    """Our stamp would make an item of what makes none."""
+    names = {"#set": "a"} if expression and "#set" in expression else {"#a": "a"}
+    more: dict[str, object] = {"ExpressionAttributeNames": names}
+    more |= {"ExpressionAttributeValues": {":a": {"S": "x"}}}
+    text = expression or ""
+    more = {
+        part: given
+        for part, given in more.items()
+        if any(placeholder in text for placeholder in given)  # type: ignore[attr-defined]
+    }
+    asked = update(expression, **more)
+    assert only_removes(asked) is wanted
+    action = leader_action(asked, Side.OLD, STAMP_TEXT, None)
+    assert ("attribute_exists(#dw_key)" in action["ConditionExpression"]) is wanted
+
+
+def test_an_action_takes_only_the_placeholders_of_its_own_texts() -> None:
+    """DynamoDB refuses a name or value that no expression uses, and an update's condition may end
+    up without its update."""
+    asked = update(
+        "REMOVE #a", ConditionExpression="#b = :b",
+        ExpressionAttributeNames={"#a": "a", "#b": "b"},
+        ExpressionAttributeValues={":b": {"S": "x"}},
+    )  # fmt: skip
+    action = absence_check(asked, Side.OLD)
+    assert action["ExpressionAttributeNames"].keys() == {"#b", "#dw_key"}
+    assert action["ExpressionAttributeValues"].keys() == {":b"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """Which side serves a read, and how its pages stay there."""
 
+import pytest
+
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.items import PAGE
 from dualwrite.core.phases import Phase, Side, TableState
-from dualwrite.core.sharing import marked, pinned, read_side
+from dualwrite.core.sharing import PageKey, marked, pinned, read_side
 from tests.proxy_harness import a_migration
 
 TABLES = a_migration("s-").by_name
@@ -44,5 +48,14 @@ def test_a_page_key_pins_the_next_page_to_its_side() -> None:
     """Only a page key of the other side is marked; one of the client's own looks like any other."""
     key = {"k": {"S": "v"}}
     assert marked(key, Side.OLD, Side.OLD) == key
-    assert pinned(marked(key, Side.NEW, Side.OLD), Side.OLD) == (key, Side.NEW)
-    assert pinned(key, Side.OLD) == (key, Side.OLD)
+    for translated in (True, False):
+        given = marked(key, Side.NEW, Side.OLD, translated=translated)
+        assert pinned(given, Side.OLD) == PageKey(key, Side.NEW, translated)
+    assert pinned(key, Side.OLD) == PageKey(key, Side.OLD, True)
+
+
+@pytest.mark.parametrize("mark", ["x", {"S": "x"}, {"N": "1"}, {}])
+def test_a_mark_of_nobody_is_refused(mark: object) -> None:
+    """A page key that no page gave is the client's mistake."""
+    with pytest.raises(ValidationError):
+        pinned({"k": {"S": "v"}, PAGE: mark}, Side.OLD)  # type: ignore[dict-item]

@@ -1,0 +1,149 @@
+"""A client's transaction in parts, and what it means where the engine refuses it."""
+
+from dataclasses import dataclass, field
+
+from dualwrite.core.errors import ClientError, Refused
+from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.phases import Kind, Mode, Phase, TableState
+from dualwrite.core.plan import Action, Seen
+from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.settle import (
+    CANCELED,
+    ConditionFalse,
+    is_conflict,
+    judge_based,
+    judge_guarded,
+    reasons_of,
+    single_error,
+)
+from dualwrite.core.transform import Row
+from dualwrite.proxy.services import Services, mapped
+from dualwrite.proxy.views import client_item
+
+REASONS = {
+    "ConditionalCheckFailedException": "ConditionalCheckFailed",
+    "ValidationException": "ValidationError",
+}
+"""How a transaction words what a single call is refused for."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One of the client's actions and what it takes upstream."""
+
+    verb: Verb
+    body: Body
+    wish: Wish | None = None
+    state: TableState | None = None
+    put_row: Row | None = None
+    members: list[tuple[Verb, Action]] = field(default_factory=list)
+    """The leader's action, and in atomic mode the follower's after it."""
+    seen: Seen | None = None
+    stamp: str = ""
+    after: Row | None = None
+
+    @property
+    def doubles(self) -> bool:
+        """Whether it takes two actions in atomic mode; so it will on a table that is still off."""
+        return (
+            self.wish is not None
+            and self.state is not None
+            and self.wish.table.kind is Kind.REKEY
+            and self.verb is not Verb.CHECK
+            and self.state.phase is not Phase.DONE
+        )
+
+    @property
+    def mirrored(self) -> bool:
+        return self.doubles and self.state is not None and self.state.phase.mode is Mode.MIRROR
+
+
+def refused_alone(parts: list[Part], part: Part, error: ClientError) -> ClientError:
+    """The error of a transaction one of whose parts was found impossible before it was sent."""
+    reason = REASONS.get(error.code)
+    if reason is None:
+        return error
+    mine = {"Code": reason, "Message": error.message, **error.fields}
+    return _cancelled([mine if each is part else {"Code": "None"} for each in parts])
+
+
+def _cancelled(reasons: list[Body]) -> ClientError:
+    codes = ", ".join(reason.get("Code", "None") for reason in reasons)
+    return ClientError(
+        CANCELED,
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        fields={"CancellationReasons": reasons},
+    )
+
+
+def _leader_reasons(parts: list[Part], refused: Refused) -> list[tuple[Part, Body, list[Body]]]:
+    """Each part with its own reason and those of its follower."""
+    reasons = list(reasons_of(refused))
+    grouped = []
+    position = 0
+    for part in parts:
+        mine = reasons[position : position + len(part.members)]
+        position += len(part.members)
+        grouped.append((part, dict(mine[0]) if mine else {}, [dict(r) for r in mine[1:]]))
+    return grouped
+
+
+async def again(services: Services, parts: list[Part], refused: Refused) -> bool:
+    """Whether only our own bookkeeping stood in the way, so that another try may pass."""
+    if is_conflict(refused):
+        return True
+    if refused.code != CANCELED:
+        return False
+    ours = False
+    for part, reason, followers in _leader_reasons(parts, refused):
+        for entry in (reason, *followers):
+            standing = stamp_of(entry.get("Item"))
+            if standing is not None:
+                services.stamps.observe(standing)
+        ours = ours or any(r.get("Code") == "ConditionalCheckFailed" for r in followers)
+        code = reason.get("Code", "None")
+        if code == "None":
+            continue
+        if code != "ConditionalCheckFailed":
+            return False
+        judged = _judge(part, reason)
+        if isinstance(judged, ConditionFalse) and not await _mapped(services, part, judged):
+            return False
+        ours = True
+    return ours
+
+
+async def _mapped(services: Services, part: Part, judged: ConditionFalse) -> bool:
+    if part.wish is None or part.state is None:
+        return False
+    return await mapped(services, part.wish, part.state.phase.leader, judged.item)
+
+
+def _judge(part: Part, reason: Body) -> object:
+    item: Item | None = reason.get("Item") or None
+    if part.seen is not None:
+        return judge_based(item, part.seen.exists, part.seen.stamp)
+    if not part.stamp or part.verb is Verb.CHECK:
+        return ConditionFalse(item)
+    return judge_guarded(item, part.stamp)
+
+
+async def client_error(services: Services, parts: list[Part], refused: Refused) -> ClientError:
+    """The refusal in the client's terms: its own actions' reasons, in its own order."""
+    if refused.code != CANCELED:
+        return single_error(refused)
+    reasons: list[Body] = []
+    for part, reason, followers in _leader_reasons(parts, refused):
+        shown: Body = reason
+        if reason.get("Code", "None") == "None":
+            bad = [r for r in followers if r.get("Code", "None") != "None"]
+            shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason
+        item = shown.pop("Item", None)
+        if item and part.wish is not None and part.state is not None:
+            if part.wish.wants_old_on_failure:
+                table, side = part.wish.table, part.state.phase.leader
+                shown["Item"] = await client_item(services, table, item, side, part.wish.dialect)
+        elif item:
+            shown["Item"] = item
+        reasons.append(shown)
+    return _cancelled(reasons)

@@ -1,0 +1,466 @@
+"""What the parameters of each item operation promise, those that are seldom used too."""
+
+from typing import Any
+
+import pytest
+
+from dualwrite.core.items import HIDDEN
+from dualwrite.core.phases import Mode, Side
+from tests.contract.twins import Twin
+from tests.proxy_harness import TENANTS, outcome, raw_outcome
+
+ONE = {":one": {"N": "1"}}
+
+
+def refused(twin: Twin, operation: str, **parameters: Any) -> str:
+    """The error code of a call that must fail, at the proxy."""
+    heard = raw_outcome(twin.rig.url, operation, parameters)
+    assert heard.get("status") == 400, (operation, parameters, heard)
+    return str(heard["error"])
+
+
+# -- keys and values ---------------------------------------------------------------------------
+
+
+def test_keys_that_are_numbers_and_bytes(twin: Twin) -> None:
+    """N and B keys work in every operation, however a client spells a number."""
+    one, half = ("1.0", "02.50") if twin.rig.reference else ("1", "2.5")
+    name, key = twin.name("samples"), twin.sample_key(one)
+    twin.both("put_item", TableName=name, Item=twin.sample(v={"N": "1"}))
+    twin.both("update_item", TableName=name, Key=key, UpdateExpression="ADD v :one",
+              ExpressionAttributeValues=ONE, ReturnValues="ALL_NEW")  # fmt: skip
+    twin.both("update_item", TableName=name, Key=twin.sample_key(half),
+              UpdateExpression="SET v = :one", ExpressionAttributeValues=ONE,
+              ReturnValues="ALL_NEW")  # fmt: skip
+    twin.both("get_item", TableName=name, Key=key, ConsistentRead=True)
+    twin.both("query", TableName=name, KeyConditionExpression="#a = :a AND mark > :m",
+              ExpressionAttributeNames={"#a": "at"},
+              ExpressionAttributeValues={":a": {"N": "1"}, ":m": {"B": b"\x00"}})  # fmt: skip
+    page = twin.both("query", TableName=name, KeyConditionExpression="#a = :a", Limit=1,
+                     ExpressionAttributeNames={"#a": "at"},
+                     ExpressionAttributeValues={":a": {"N": "1"}})  # fmt: skip
+    if "LastEvaluatedKey" in page:
+        twin.both("query", TableName=name, KeyConditionExpression="#a = :a",
+                  ExpressionAttributeNames={"#a": "at"}, Limit=1,
+                  ExpressionAttributeValues={":a": {"N": "1"}},
+                  ExclusiveStartKey=page["LastEvaluatedKey"])  # fmt: skip
+    requests = {name: [{"DeleteRequest": {"Key": twin.sample_key(half)}}]}
+    twin.both("batch_write_item", RequestItems=requests)
+    twin.both("delete_item", TableName=name, Key=key, ReturnValues="ALL_OLD")
+
+
+def test_an_update_counts_with_38_digits(twin: Twin) -> None:
+    """A number comes back with all of its digits, also where the proxy did the sum."""
+    digits = "1234567890123456789012345678901234567"
+    twin.both("put_item", TableName=twin.name("notes"), Item=twin.note(v={"N": digits}))
+    got = twin.rig.proxied.get_item(TableName=twin.name("notes"), Key=twin.note_key(),
+                                    ConsistentRead=True)  # fmt: skip
+    assert got["Item"]["v"] == {"N": digits}
+
+
+# -- updates -----------------------------------------------------------------------------------
+
+
+def test_an_update_without_an_expression_makes_an_item(twin: Twin) -> None:
+    """It makes an item of its key, and leaves one that is there as it is."""
+    for returns in ("ALL_NEW", "UPDATED_NEW", "ALL_OLD"):
+        twin.both("update_item", TableName=twin.name("notes"), Key=twin.note_key(),
+                  ReturnValues=returns)  # fmt: skip
+
+
+def test_an_update_that_only_removes_keeps_the_rest(twin: Twin) -> None:
+    """REMOVE and DELETE on an item that is there, with a condition of other names."""
+    name, item = twin.name("tasks"), twin.task(a={"S": "x"}, v={"N": "1"}, s={"SS": ["a", "b"]})
+    twin.both("put_item", TableName=name, Item=item)
+    for expression, more in (
+        ("REMOVE #gone", {"ExpressionAttributeNames": {"#gone": "a", "#v": "v"},
+                          "ConditionExpression": "#v = :one OR #v = :one",
+                          "ExpressionAttributeValues": ONE}),
+        ("DELETE s :b", {"ExpressionAttributeValues": {":b": {"SS": ["b"]}}}),
+        ("REMOVE v", {"ConditionExpression": "attribute_not_exists(v)"}),
+    ):  # fmt: skip
+        twin.both("update_item", TableName=name, Key=twin.task_key(), UpdateExpression=expression,
+                  ReturnValues="ALL_NEW", **more)  # fmt: skip
+
+
+def test_an_update_that_only_removes_makes_nothing(twin: Twin) -> None:
+    """Where there is no item there is none after it, whatever its condition (as AWS does)."""
+    for more in (
+        {},
+        {"ConditionExpression": "attribute_not_exists(#b)",
+         "ExpressionAttributeNames": {"#b": "b"}},
+    ):  # fmt: skip
+        heard = outcome(twin.rig.proxied, "update_item", TableName=twin.name("notes"),
+                        Key=twin.note_key(), UpdateExpression="REMOVE a", **more)  # fmt: skip
+        assert "error" not in heard
+        change = {"Key": twin.note_key(), "TableName": twin.name("notes"),
+                  "UpdateExpression": "REMOVE a", **more}  # fmt: skip
+        heard = outcome(twin.rig.proxied, "transact_write_items", TransactItems=[
+            {"Update": change},
+        ])  # fmt: skip
+        assert "error" not in heard, heard
+    assert refused(
+        twin, "UpdateItem", TableName=twin.name("notes"), Key=twin.note_key(),
+        UpdateExpression="REMOVE #a", ConditionExpression="attribute_exists(b)",
+        ExpressionAttributeNames={"#a": "a"},
+    ) == "ConditionalCheckFailedException"  # fmt: skip
+    assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
+
+
+def test_a_derived_attribute_changes_under_a_condition(twin: Twin) -> None:
+    """The client's names and values are all used, wherever its parts end up."""
+    name = twin.name("tasks")
+    twin.both("put_item", TableName=name, Item=twin.task(v={"N": "1"}))
+    if twin.dialect is Side.OLD:
+        expression, values = "SET #e = :e", {":e": {"S": "bolt-prod"}}
+    else:
+        expression = "SET #e = :e, part_id = :p, partition_key = :k"
+        values = {":e": {"S": "gcp-2"}, ":p": {"S": "cyan"}, ":k": {"S": "gcp-2#cyan"}}
+    for returns in ("UPDATED_OLD", "ALL_NEW"):
+        twin.both("update_item", TableName=name, Key=twin.task_key(), UpdateExpression=expression,
+                  ConditionExpression="#v = :one", ReturnValues=returns,
+                  ExpressionAttributeNames={"#e": "endpoint_id", "#v": "v"},
+                  ExpressionAttributeValues={**values, **ONE})  # fmt: skip
+
+
+def test_an_update_of_what_a_parent_is_looked_up_by(twin: Twin) -> None:
+    """A row without a tenant of its own follows its parent, also when it gets another one."""
+    if twin.dialect is Side.NEW:
+        return
+    for number, tenant in ((1, "acme-prod"), (2, "bolt-prod")):
+        twin.both("put_item", TableName=twin.name("tasks"), Item=twin.task(number, tenant))
+    key = {"list_id": {"S": twin.run}, "event_id": {"S": "e"}}
+    twin.both("put_item", TableName=twin.name("events"), Item={**key, "task_id": {"S": "t1"}})
+    twin.both("update_item", TableName=twin.name("events"), Key=key,
+              UpdateExpression="SET task_id = :t", ReturnValues="ALL_NEW",
+              ExpressionAttributeValues={":t": {"S": "t2"}})  # fmt: skip
+    [stored] = twin.rig.items("events", Side.NEW)
+    assert stored["partition_key"] == {"S": "#".join(TENANTS["bolt-prod"])}
+
+
+# -- rows that nobody has copied yet -------------------------------------------------------------
+
+
+def test_a_condition_on_derived_names_decides_on_history_too(twin: Twin) -> None:
+    """A row that no one annotated yet has its derived attributes, for a condition as for a read."""
+    if twin.phase.mode is not Mode.MIRROR or twin.phase.leader is not Side.OLD:
+        return
+    name, item = twin.name("tasks"), twin.task()
+    own = {**twin.task_key(), "endpoint_id": {"S": "acme-prod"}}
+    tenant = {":e": item["endpoint_id"]}
+    check = {"TableName": name, "Key": twin.task_key(), "ExpressionAttributeValues": tenant}
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("transact_write_items", {"ConditionCheck": check}),
+        (
+            "transact_write_items",
+            {"Put": {"TableName": name, "Item": item, "ExpressionAttributeValues": tenant}},
+        ),
+        ("update_item", {"Key": twin.task_key(), "UpdateExpression": "SET a = :e"}),
+        ("put_item", {"Item": twin.task(a={"S": "y"})}),
+        ("delete_item", {"Key": twin.task_key()}),
+    ]
+    for condition in ("endpoint_id <> :e", "endpoint_id = :e"):
+        for operation, parameters in calls:
+            twin.rig.engine.put_item(TableName=twin.rig.tables["tasks"].old.name, Item=own)
+            twin.rig.engine.put_item(TableName=f"plain-{name}", Item=item)
+            if operation == "transact_write_items":
+                [(verb, action)] = parameters.items()
+                action = {**action, "ConditionExpression": condition}
+                twin.both(operation, TransactItems=[{verb: action}])
+                continue
+            twin.both(operation, TableName=name, ConditionExpression=condition,
+                      ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                      ExpressionAttributeValues=tenant, **parameters)  # fmt: skip
+    twin.both("delete_item", TableName=name, Key=twin.task_key())
+
+
+def test_a_scan_leaves_out_rows_without_a_place(twin: Twin) -> None:
+    """A row that cannot be mapped stays on the old table and is no error for new clients."""
+    if twin.phase.leader is not Side.OLD:
+        return
+    old = twin.rig.tables["notes"].old.name
+    strays = [{"endpoint_id": {"S": f"nobody-{n}"}, "note_id": {"S": twin.run}} for n in range(4)]
+    for stray in strays:
+        twin.rig.engine.put_item(TableName=old, Item=stray)
+    twin.both("put_item", TableName=twin.name("notes"), Item=twin.note())
+    found, start = [], {}
+    while True:
+        page = twin.rig.proxied.scan(TableName=twin.name("notes"), Limit=1, **start)
+        found += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            break
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    assert len(found) == (5 if twin.dialect is Side.OLD else 1)
+    for stray in strays:
+        twin.rig.engine.delete_item(TableName=old, Key=stray)
+
+
+def test_a_query_for_a_tenant_without_a_place(twin: Twin) -> None:
+    """It finds nothing, or what was left on the client's own side; it is no error."""
+    twin.rig.stand(twin.phase, read_share=100)
+    name = next(iter(twin.note_key()))
+    for tenant in ("nobody", "no#body"):
+        for consistent in (False, True):
+            twin.both("query", TableName=twin.name("notes"), KeyConditionExpression=f"{name} = :h",
+                      ExpressionAttributeValues={":h": {"S": tenant}},
+                      ConsistentRead=consistent)  # fmt: skip
+
+
+# -- reads ---------------------------------------------------------------------------------------
+
+
+def fill(twin: Twin) -> None:
+    for number in range(4):
+        for tenant in TENANTS:
+            twin.both("put_item", TableName=twin.name("notes"),
+                      Item=twin.note(number, tenant, v={"N": str(number)}))  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [30, 70])
+def test_a_parallel_scan_sees_every_item_once(twin: Twin, share: int) -> None:
+    """Its segments are all of one side, for the two sides cut their items differently."""
+    fill(twin)
+    twin.rig.stand(twin.phase, read_share=share)
+    found = []
+    for segment in range(8):
+        start: dict[str, Any] = {}
+        while True:
+            page = twin.rig.proxied.scan(TableName=twin.name("notes"), Segment=segment,
+                                         TotalSegments=8, Limit=2, **start)  # fmt: skip
+            found += [str(sorted(twin_key(twin, item).items())) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    assert len(found) == len(set(found)) == 12
+
+
+def twin_key(twin: Twin, item: dict[str, Any]) -> dict[str, Any]:
+    return {name: item[name] for name in twin.note_key()}
+
+
+@pytest.mark.parametrize("share", [0, 100])
+def test_what_a_read_may_ask_for(twin: Twin, share: int) -> None:
+    """Select, ScanIndexForward, AttributesToGet, names in projections, filters of placeholders."""
+    fill(twin)
+    twin.rig.stand(twin.phase, read_share=share)
+    hash_name, hash_value = next(iter(twin.note_key().items()))
+    query = {"TableName": twin.name("notes"), "KeyConditionExpression": f"{hash_name} = :h"}
+    values = {":h": hash_value}
+    for more in (
+        {"Select": "ALL_ATTRIBUTES"},
+        {"Select": "SPECIFIC_ATTRIBUTES", "ProjectionExpression": "v"},
+        {"ScanIndexForward": True, "Limit": 2},
+        {"ProjectionExpression": "#v, #p",
+         "ExpressionAttributeNames": {"#v": "v", "#p": "part_id"}},
+        {"FilterExpression": "#v > :two", "ExpressionAttributeNames": {"#v": "v"}},
+    ):  # fmt: skip
+        extra = {":two": {"N": "2"}} if "FilterExpression" in more else {}
+        twin.both("query", **query, **more, ExpressionAttributeValues={**values, **extra})
+    key = {"TableName": twin.name("notes"), "Key": twin.note_key()}
+    for more in (
+        {"AttributesToGet": ["v", "note_id"]},
+        {"ProjectionExpression": "#v", "ExpressionAttributeNames": {"#v": "v"}},
+    ):
+        twin.both("get_item", **key, **more)
+        got = twin.rig.proxied.batch_get_item(
+            RequestItems={twin.name("notes"): {"Keys": [twin.note_key()], **more}}
+        )
+        assert set(got["Responses"][twin.name("notes")][0]) <= {"v", "note_id"}
+    twin.both("transact_get_items", TransactItems=[
+        {"Get": {**key, "ProjectionExpression": "#v", "ExpressionAttributeNames": {"#v": "v"}}},
+        {"Get": {**key, "Key": twin.note_key(99)}},
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0, 100])
+def test_what_a_read_may_not_ask_for(twin: Twin, share: int) -> None:
+    """The same requests are refused, whichever side would serve them."""
+    twin.rig.stand(twin.phase, read_share=share)
+    hash_name, hash_value = next(iter(twin.note_key().items()))
+    query = {
+        "TableName": twin.name("notes"), "KeyConditionExpression": f"{hash_name} = :h",
+        "ExpressionAttributeValues": {":h": hash_value},
+    }  # fmt: skip
+    unused = {"ExpressionAttributeNames": {"#unused": "x"}}
+    for operation, parameters in (
+        ("Query", {**query, **unused}),
+        ("Query", {**query, "FilterExpression": "note_id = :h"}),
+        ("Query", {**query, "FilterExpression": ""}),
+        ("Query", {**query, "Select": "COUNT", "ProjectionExpression": "v"}),
+        ("Query", {**query, "Select": "SOME"}),
+        ("Query", {**query, "Select": "SPECIFIC_ATTRIBUTES"}),
+        ("Query", {**query, "ProjectionExpression": "v", "AttributesToGet": ["v"]}),
+        ("Query", {**query, "ExclusiveStartKey": {**twin.note_key(), "dw_page": {"S": "x"}}}),
+        ("Query", {**query, "ExclusiveStartKey": {**twin.note_key(), "dw_page": "x"}}),
+        ("Query", {**query, "ExclusiveStartKey": {"v": {"S": "x"}}}),
+        ("Query", {**query, "ExclusiveStartKey": {hash_name: "x"}}),
+        ("Query", {**query, "ExpressionAttributeValues": {":h": "x"}}),
+        ("Query", {"TableName": twin.name("notes")}),
+        ("Query", {**query, "AttributesToGet": ["v"]}),
+        ("Scan", {"TableName": twin.name("notes"), "FilterExpression": "a ="}),
+        ("Scan", {"TableName": twin.name("notes"), "ProjectionExpression": 7}),
+        ("GetItem", {"TableName": twin.name("notes"), "Key": {"note_id": "x"}}),
+        ("GetItem", {"TableName": twin.name("notes"), "Key": {"note_id": {"S": "x"}}}),
+        ("GetItem", {"TableName": twin.name("notes"),
+                      "Key": {**twin.note_key(), "x": {"S": "x"}}}),
+        ("GetItem", {"TableName": twin.name("notes"), "Key": twin.note_key(), **unused}),
+        ("GetItem", {"TableName": twin.name("notes"), "Key": twin.note_key(),
+                      "AttributesToGet": 7}),
+        ("BatchGetItem", {"RequestItems": {twin.name("notes"): []}}),
+        ("BatchGetItem", {"RequestItems": {twin.name("notes"): {"Keys": ["x"]}}}),
+        ("BatchGetItem", {"RequestItems": {twin.name("notes"): {"Keys": [{"note_id": "x"}]}}}),
+        ("BatchGetItem", {"RequestItems": {twin.name("notes"): {"Keys": []}}}),
+        ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": twin.name("notes"),
+                                                           "Key": {"note_id": "x"}}}]}),
+    ):  # fmt: skip
+        code = refused(twin, operation, **parameters)
+        assert code in ("ValidationException", "SerializationException"), (operation, parameters)
+
+
+# -- what is malformed ---------------------------------------------------------------------------
+
+
+def test_malformed_writes_are_refused_whole(twin: Twin) -> None:
+    """Whatever is wrong with a write, the client hears what, and neither side is written."""
+    name = twin.name("tasks")
+    put = {"TableName": name, "Item": twin.task()}
+    update = {"TableName": name, "Key": twin.task_key()}
+    delete = {"TableName": name, "Key": twin.task_key()}
+    for operation, parameters in (
+        ("PutItem", {**put, "Item": twin.task(a={"N": "abc"})}),
+        ("PutItem", {**put, "Item": twin.task(a={"X": "abc"})}),
+        ("PutItem", {**put, "Item": twin.task(a=7)}),
+        ("PutItem", {**put, "Item": twin.task(endpoint_id=7)}),
+        ("PutItem", {**put, "Item": twin.task(a={"M": {"b": 7}})}),
+        ("PutItem", {**put, "Item": twin.task(a={"S": "x", "N": "1"})}),
+        ("PutItem", {**put, "ReturnValues": "ALL_NEW"}),
+        ("PutItem", {**put, "ReturnValues": "SOME"}),
+        ("PutItem", {**put, "ConditionExpression": ""}),
+        ("PutItem", {**put, "ConditionExpression": 7}),
+        ("PutItem", {**put, "ConditionExpression": "a = :a"}),
+        ("PutItem", {**put, "ExpressionAttributeValues": {":a": {"S": "x"}}}),
+        ("PutItem", {**put, "ConditionExpression": "attribute_not_exists(a)",
+                      "ExpressionAttributeValues": {":a": {"S": "x"}}}),
+        ("PutItem", {**put, "ConditionExpression": "attribute_not_exists(a)",
+                      "ExpressionAttributeNames": [["#a", "a"]]}),
+        ("PutItem", {**put, "ConditionExpression": "a = :x) OR (a = :x",
+                      "ExpressionAttributeValues": {":x": {"S": "x"}}}),
+        ("UpdateItem", {**update, "UpdateExpression": ""}),
+        ("UpdateItem", {**update, "UpdateExpression": 7}),
+        ("UpdateItem", {**update, "UpdateExpression": "SET a = :a"}),
+        ("UpdateItem", {**update, "UpdateExpression": "SET a = :a",
+                         "ExpressionAttributeValues": {":a": {"S": "x"}, ":b": {"S": "x"}}}),
+        ("UpdateItem", {**update, "UpdateExpression": "SET task_id = :a",
+                         "ExpressionAttributeValues": {":a": {"S": "x"}}}),
+        ("UpdateItem", {**update, "ReturnValues": "SOME"}),
+        ("UpdateItem", {**update, "Key": {"list_id": {"S": "x"}}}),
+        ("UpdateItem", {**update, "Key": {"list_id": "x", "task_id": {"S": "x"}}}),
+        ("DeleteItem", {**delete, "ReturnValues": "UPDATED_NEW"}),
+        ("DeleteItem", {**delete, "Key": []}),
+        ("BatchWriteItem", {"RequestItems": {name: ["x"]}}),
+        ("BatchWriteItem", {"RequestItems": {name: [{"PutRequest": "x"}]}}),
+        ("BatchWriteItem", {"RequestItems": {name: [{"PutRequest": {"Item": twin.task(a=7)}}]}}),
+        ("BatchWriteItem", {"RequestItems": {name: []}}),
+        ("BatchWriteItem", {"RequestItems": {name: [
+            {"PutRequest": {"Item": twin.task(3)}}, {"PutRequest": {"Item": twin.task(3)}}]}}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": "x"}, {"Delete": delete}]}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {**put, "Item": twin.task(a=7)}}]}),
+        ("TransactWriteItems", {"TransactItems": [{"Delete": delete, "Put": put}]}),
+        ("TransactWriteItems", {"TransactItems": [{"Delete": delete}, {"Put": put}]}),
+    ):  # fmt: skip
+        code = refused(twin, operation, **parameters)
+        assert code in (
+            "ValidationException", "SerializationException", "TransactionCanceledException"
+        ), (operation, parameters, code)  # fmt: skip
+        for side in Side:
+            assert twin.rig.items("tasks", side) == [], (operation, parameters)
+
+
+# -- what comes along ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["TOTAL", "INDEXES", "NONE"])
+def test_the_shape_of_consumed_capacity(twin: Twin, asked: str) -> None:
+    """One table's capacity under the client's own name for it, in the shape that was asked for."""
+    notes, more = twin.name("notes"), {"ReturnConsumedCapacity": asked}
+    update = {"Key": twin.note_key(), "UpdateExpression": "SET v = :one",
+              "ExpressionAttributeValues": ONE}  # fmt: skip
+    hash_name, hash_value = next(iter(twin.note_key().items()))
+    heard = [
+        twin.both("put_item", TableName=notes, Item=twin.note(), **more),
+        twin.both("put_item", TableName=notes, Item=twin.note(), ReturnValues="ALL_OLD", **more),
+        twin.both("update_item", TableName=notes, **update, **more),
+        twin.both("get_item", TableName=notes, Key=twin.note_key(), **more),
+        twin.both("query", TableName=notes, KeyConditionExpression=f"{hash_name} = :h",
+                  ExpressionAttributeValues={":h": hash_value}, **more),
+        twin.both("delete_item", TableName=notes, Key=twin.note_key(), **more),
+        twin.both("update_item", TableName=notes, Key=twin.note_key(3),
+                  UpdateExpression="REMOVE a", ConditionExpression="attribute_not_exists(a)",
+                  **more),
+        *several(twin, more),
+    ]  # fmt: skip
+    for answer in heard:
+        if asked == "NONE":
+            assert "ConsumedCapacity" not in answer
+            continue
+        capacities = answer["ConsumedCapacity"]
+        for capacity in capacities if isinstance(capacities, list) else [capacities]:
+            assert capacity["TableName"] == notes
+            assert 0 < capacity["CapacityUnits"] <= 8
+            if twin.rig.reference:
+                assert ("Table" in capacity) == (asked == "INDEXES")
+            if "Table" in capacity:
+                assert capacity["Table"]["CapacityUnits"] == capacity["CapacityUnits"]
+
+
+def several(twin: Twin, more: dict[str, str]) -> list[dict[str, Any]]:
+    """Batches and transactions, each of one table."""
+    notes = twin.name("notes")
+    puts = [{"PutRequest": {"Item": twin.note(n)}} for n in range(3)]
+    twin.rig.stand(twin.phase, read_share=50)
+    answers = [
+        twin.both("batch_write_item", RequestItems={notes: puts}, **more),
+        twin.rig.proxied.batch_get_item(RequestItems={notes: {
+            "Keys": [twin.note_key(n, tenant) for n in range(3) for tenant in TENANTS]}}, **more),
+        twin.both("transact_write_items", TransactItems=[
+            {"Put": {"TableName": notes, "Item": twin.note(4)}}], **more),
+        twin.both("transact_get_items", TransactItems=[
+            {"Get": {"TableName": notes, "Key": twin.note_key(4)}}], **more),
+    ]  # fmt: skip
+    for answer in answers:
+        assert len(answer.get("ConsumedCapacity", [0])) == 1 or not twin.rig.reference
+    twin.rig.stand(twin.phase)
+    return answers
+
+
+def test_item_collection_metrics_speak_the_dialect(twin: Twin) -> None:
+    """What a plain table tells of an item collection, in the client's own key."""
+    if twin.phase.mode is Mode.ATOMIC and not twin.rig.reference:
+        return  # MiniStack's transactions tell nothing of it
+    more = {"ReturnItemCollectionMetrics": "SIZE"}
+    tasks = twin.name("tasks")
+    twin.both("put_item", TableName=tasks, Item=twin.task(), **more)
+    twin.both("put_item", TableName=tasks, Item=twin.task(), ReturnValues="ALL_OLD", **more)
+    twin.both("update_item", TableName=tasks, Key=twin.task_key(), UpdateExpression="SET v = :one",
+              ExpressionAttributeValues=ONE, **more)  # fmt: skip
+    twin.both("batch_write_item", RequestItems={tasks: [{"PutRequest": {"Item": twin.task(2)}}]},
+              **more)  # fmt: skip
+    twin.both("transact_write_items",
+              TransactItems=[{"Put": {"TableName": tasks, "Item": twin.task(3)}}],
+              **more)  # fmt: skip
+    twin.both("delete_item", TableName=tasks, Key=twin.task_key(), **more)
+
+
+def test_nothing_hidden_is_shown_by_a_refusal(twin: Twin) -> None:
+    """The old item of a refused write is the client's own, single or in a transaction."""
+    twin.both("put_item", TableName=twin.name("notes"), Item=twin.note())
+    for returns in ("NONE", "ALL_OLD"):
+        twin.both("put_item", TableName=twin.name("notes"), Item=twin.note(),
+                  ConditionExpression="attribute_exists(zzz)", ReturnValues=returns,
+                  ReturnValuesOnConditionCheckFailure="ALL_OLD")  # fmt: skip
+    heard = twin.both("transact_write_items", TransactItems=[{"Put": {
+        "TableName": twin.name("notes"), "Item": twin.note(),
+        "ConditionExpression": "attribute_exists(zzz)",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }}])  # fmt: skip
+    assert not HIDDEN & heard["CancellationReasons"][0]["Item"].keys()
