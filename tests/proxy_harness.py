@@ -24,7 +24,7 @@ from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.compare import Verdict, compare
-from dualwrite.core.errors import OutcomeUnknown, Unreachable
+from dualwrite.core.errors import OutcomeUnknown, Refused, Unreachable
 from dualwrite.core.items import KeyAttribute, KeySchema, key_of
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.spec import (
@@ -223,9 +223,13 @@ class Rig:
         return found + [f"extra: {key}" for key in there]
 
 
+LEFT = {"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}
+
+
 class Hop:
     """The wire client, with calls that can be lost before or after the engine has carried them
-    out. ``plan`` maps an upstream call to "refuse" (never sent) or "lose" (sent, answer lost)."""
+    out. ``plan`` maps an upstream call to "refuse" (never sent), "lose" (sent, answer lost),
+    "throttle" (refused for now) or "leave" (a batch of which nothing was processed)."""
 
     def __init__(self, wire: WireClient) -> None:
         self._wire = wire
@@ -237,6 +241,10 @@ class Hop:
         fate = self.plan(operation, request)
         if fate == "refuse":
             raise Unreachable("the test cut the wire")
+        if fate == "throttle":
+            raise Refused("ThrottlingException", "Rate exceeded", 400, {})
+        if fate == "leave":
+            return {LEFT[operation]: request["RequestItems"]}
         answer = await self._wire.call(operation, request)
         if fate == "lose":
             raise OutcomeUnknown("the test lost the answer")

@@ -8,7 +8,7 @@ expression, under the guard alone.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dualwrite.core.errors import ValidationError
@@ -22,6 +22,7 @@ from dualwrite.core.expressions import (
     placeholders_in,
     rename,
     render,
+    with_set,
 )
 from dualwrite.core.items import OTHER, STAMP, Item, Key
 from dualwrite.core.phases import Side
@@ -233,26 +234,55 @@ def wants_base(wish: Wish, side: Side, item: Item | None) -> bool:
 
 
 def lacks_map(wish: Wish, side: Side, item: Item | None) -> bool:
-    """Whether a refused condition of the other dialect may have been decided on an item that does
-    not hold its names yet: then it must get them first."""
-    foreign = wish.dialect is not side and wish.condition is not None
-    return foreign and bool(wish.table.swapped) and item is not None and OTHER not in item
+    """Whether a write of the other dialect may read names that this item does not hold yet: then
+    it must get them first."""
+    reads = wish.condition is not None or wish.verb is Verb.UPDATE
+    foreign = wish.dialect is not side and bool(wish.table.swapped)
+    return foreign and reads and item is not None and OTHER not in item
 
 
 def based_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | None) -> Action:
     """The write on the leader that holds only if its base is still the one that was read.
 
-    ``image`` given: the evaluated image is put (or, None, the item deleted) in place of the
-    client's expression, for updates whose hidden map changes. Raises ValidationError.
+    ``image`` is a Put's row, or what an update was evaluated to where it changes the hidden map:
+    even then the client's expression is sent, never the image, for whoever stamps nothing may
+    have written meanwhile what the update does not touch. Raises ValidationError.
     """
     expressions = Expressions()
-    if wish.verb is Verb.UPDATE and image is None:
-        _client_update(wish, side, expressions)
+    if wish.verb is Verb.UPDATE:
+        if image is None or wish.dialect is side:
+            _client_update(wish, side, expressions)
+        else:
+            expressions.update = render(_carried_over(wish, side, image), expressions.pool)
+        if image is not None and wish.dialect is side:
+            expressions.set(f"{OTHER} = {OTHER_VALUE}")
+            expressions.values[OTHER_VALUE] = {"M": image.of(side.other)}
         expressions.set(f"{STAMP} = {STAMP_VALUE}")
         expressions.values[STAMP_VALUE] = {"S": stamp}
     client_condition(wish, side, expressions)
     _require_base(expressions, wish.table.side(side).keys.hash.name, seen)
-    return expressions.into(_target(wish, side, image, stamp))
+    return expressions.into(_target(wish, side, image if wish.verb is Verb.PUT else None, stamp))
+
+
+def _carried_over(wish: Wish, side: Side, image: Row) -> Update:
+    """An update that writes its dialect's words of swapped names, for the other side: there those
+    change the side's own words and the whole hidden map."""
+    update = parsed_update(wish)
+    swapped = wish.table.swapped
+    kept = Update(
+        tuple(action for action in update.sets if action.path[0] not in swapped),
+        tuple(path for path in update.removes if path[0] not in swapped),
+        tuple(action for action in update.adds if action.path[0] not in swapped),
+        tuple(action for action in update.deletes if action.path[0] not in swapped),
+    )
+    there = rename(kept, renames(wish.table))
+    own = image.of(side)
+    for name in sorted(swapped - set(wish.table.side(side).keys.names)):
+        if name in own:
+            there = with_set(there, (name,), own[name])
+        else:
+            there = replace(there, removes=(*there.removes, (name,)))
+    return with_set(there, (OTHER,), {"M": image.of(side.other)})
 
 
 def absence_check(wish: Wish, side: Side) -> Action:
@@ -285,18 +315,6 @@ def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
         into.update = text
         return
     into.update = render(rename(parsed_update(wish), renames(wish.table)), into.pool)
-
-
-def with_other(action: Action, row: Row, side: Side) -> Action:
-    """Let an update also renew the hidden map of the item it writes."""
-    expressions = Expressions(
-        dict(action.get("ExpressionAttributeNames", {})),
-        dict(action.get("ExpressionAttributeValues", {})),
-        update=action["UpdateExpression"],
-    )
-    expressions.set(f"{OTHER} = {OTHER_VALUE}")
-    expressions.values[OTHER_VALUE] = {"M": row.of(side.other)}
-    return expressions.into(dict(action))
 
 
 def _target(wish: Wish, side: Side, row: Row | None, stamp: str) -> Action:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from dualwrite.core.errors import Refused, ValidationError
 from dualwrite.core.expressions import apply, creates, holds, parse_condition
-from dualwrite.core.items import Item, canonical, stamp_of
+from dualwrite.core.items import Item, canonical, same, stamp_of
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.plan import (
     Action,
@@ -18,11 +18,9 @@ from dualwrite.core.plan import (
     based_action,
     follower_delete,
     follower_put,
-    needs_evaluation,
     parsed_update,
     pass_parameters,
     side_key,
-    with_other,
 )
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
@@ -166,15 +164,15 @@ async def _evolved(
 
 
 def leader_write(wish: Wish, side: Side, stamp: str, base: Base, after: Row | None) -> Action:
-    """The leader's part: the client's own expression, with the hidden map where that changes; or
-    the whole image, where the other dialect's words change what the leader's own say."""
-    foreign = wish.dialect is not side
-    if wish.verb is Verb.PUT or (wish.verb is Verb.UPDATE and foreign and needs_evaluation(wish)):
-        return based_action(wish, side, stamp, base.seen, after)
-    action = based_action(wish, side, stamp, base.seen, None)
-    if after is not None and not annotated(wish.table, base.item or {}, after, side):
-        return with_other(action, after, side)
-    return action
+    """The leader's part: a Put's item, or the client's own expression, and what else changes with
+    it: the hidden map, and for the other dialect the side's own words."""
+    image = after
+    if wish.verb is Verb.UPDATE and after is not None and base.item is not None:
+        words = {} if base.row is None else base.row.of(side)
+        same_words = wish.dialect is side or same(words, after.of(side))
+        if same_words and annotated(wish.table, base.item, after, side):
+            image = None
+    return based_action(wish, side, stamp, base.seen, image)
 
 
 def follower_write(wish: Wish, side: Side, stamp: str, after: Row | None) -> Action:

@@ -174,6 +174,29 @@ def test_a_condition_on_derived_names_decides_on_history_too(twin: Twin) -> None
     twin.both("delete_item", TableName=name, Key=twin.task_key())
 
 
+def test_an_update_reads_and_writes_derived_names_of_history_too(twin: Twin) -> None:
+    """The other dialect's words stand in a row that was never annotated, for an update as well."""
+    if twin.phase.mode is not Mode.MIRROR or twin.phase.leader is not Side.OLD:
+        return
+    name, words = twin.name("tasks"), ["endpoint_id", "partition_key"]
+    own = {**twin.task_key(), "endpoint_id": {"S": "acme-prod"}, "kept": {"S": "x"}}
+    values = {":e": {"S": "gcp-2"}, ":p": {"S": "cyan"}, ":k": {"S": "gcp-2#cyan"}}
+    if twin.dialect is Side.OLD:
+        words, values = ["endpoint_id"], {":e": {"S": "cyan-dev"}}
+    moved = {"endpoint_id": ":e", "part_id": ":p", "partition_key": ":k"}
+    sets = [f"{word} = {value}" for word, value in moved.items() if value in values]
+    for expression, used in (
+        ("SET a = " + words[-1], {}),
+        (f"SET a = {words[-1]}, {', '.join(sets)} REMOVE kept", values),
+    ):
+        twin.rig.engine.put_item(TableName=twin.rig.tables["tasks"].old.name, Item=own)
+        twin.rig.engine.put_item(TableName=f"plain-{name}", Item=twin.task(kept={"S": "x"}))
+        more = {"ExpressionAttributeValues": used} if used else {}
+        twin.both("update_item", TableName=name, Key=twin.task_key(), UpdateExpression=expression,
+                  ReturnValues="ALL_NEW", **more)  # fmt: skip
+        twin.both("get_item", TableName=name, Key=twin.task_key(), ConsistentRead=True)
+
+
 def test_a_scan_leaves_out_rows_without_a_place(twin: Twin) -> None:
     """A row that cannot be mapped stays on the old table and is no error for new clients."""
     if twin.phase.leader is not Side.OLD:
