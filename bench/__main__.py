@@ -233,7 +233,7 @@ def show(console: Console, rows: list[Row]) -> None:
         "rss_mb": "RSS, MB",
     }
     for title in columns.values():
-        table.add_column(title, justify="right" if title else "left")
+        table.add_column(title, justify="right" if title else "left", no_wrap=not title)
     for row in rows:
         table.add_row(*(str(row.get(name, "")) for name in columns))
     console.print(table)

@@ -45,7 +45,8 @@ def audit(
             grid.add_row(
                 when.strftime("%Y-%m-%d %H:%M:%SZ"),
                 *(str(entry[name]) for name in ("who", "verb", "table", "before", "after")),
-                *(str(entry[name]) for name in ("epoch", "outcome", "reason")),
+                str(entry["epoch"] or "-"),
+                *(str(entry[name]) for name in ("outcome", "reason")),
             )
         out.print(grid)
 

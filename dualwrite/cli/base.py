@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
+from dualwrite.cli.lines import tell_error
 from dualwrite.core.errors import (
     DualwriteError,
     OutcomeUnknown,
@@ -46,6 +48,17 @@ class UsageError(DualwriteError):
     """The command line asks for something that does not exist."""
 
 
+def _engine(url: str | None) -> str | None:
+    """The endpoint as it was given. Raises BadParameter where there is none, or no such port."""
+    if not url:
+        raise typer.BadParameter("no engine is named, for example http://127.0.0.1:4566")
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise typer.BadParameter(f"{url!r} is no URL of an engine: {error}") from None
+    return url
+
+
 SpecOption = Annotated[
     Path,
     typer.Option("--spec", envvar="DUALWRITE_SPEC", help="The migration.toml.", metavar="FILE"),
@@ -56,6 +69,7 @@ EndpointOption = Annotated[
         "--endpoint",
         envvar="DUALWRITE_ENDPOINT",
         help="URL of the DynamoDB engine.",
+        callback=_engine,
         metavar="URL",
     ),
 ]
@@ -86,8 +100,13 @@ SupervisedOption = Annotated[
 
 WIDTH_IN_PIPES = 200
 
-out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
-"""Texts may hold brackets (keys do), so none is read as markup."""
+out = Console(
+    highlight=False,
+    markup=False,
+    width=None if sys.stdout.isatty() else WIDTH_IN_PIPES,
+    soft_wrap=not sys.stdout.isatty(),
+)
+"""Texts may hold brackets (keys do), so none is read as markup; in a pipe a line stays one."""
 
 
 def show_json(value: Any) -> None:
@@ -123,10 +142,7 @@ def reported(as_json: bool = False) -> Iterator[None]:
         yield
     except DualwriteError as error:
         code, line = explain(error)
-        if as_json:
-            show_json({"error": line, "exit": int(code)})
-        for each in line.splitlines():
-            print(f"dualwrite: {each}", file=sys.stderr)
+        tell_error(line, int(code), as_json=as_json)
         raise typer.Exit(code) from None
 
 

@@ -1,6 +1,7 @@
 """``dualwrite check``: are the real tables what the spec says?"""
 
 import asyncio
+from collections import Counter
 from dataclasses import asdict
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def check(
         if as_json:
             show_json(asdict(report) | {"ready": report.ready})
         else:
-            _show(report)
+            _show(report, apply)
     if not report.ready:
         raise typer.Exit(Exit.FAILED)
 
@@ -53,8 +54,8 @@ async def _run(settings: Settings, apply: bool) -> Report:
         return await (preflight.apply() if apply else preflight.check())
 
 
-def _show(report: Report) -> None:
-    fine = sum(finding.standing is Standing.OK for finding in report.findings)
+def _show(report: Report, apply: bool) -> None:
+    counts = Counter(finding.standing for finding in report.findings)
     for finding in report.findings:
         if finding.standing is Standing.OK:
             continue
@@ -66,5 +67,7 @@ def _show(report: Report) -> None:
         out.print(line)
     for done in report.applied:
         out.print(done)
-    out.print(f"{fine} of {len(report.findings)} checks are ok")
+    if apply and counts[Standing.WRONG] and not report.applied:
+        out.print("nothing was applied: mend first what is wrong")
+    out.print(", ".join(f"{counts[each]} {each.value}" for each in Standing if counts[each]))
     out.print("ready" if report.ready else "not ready")

@@ -5,7 +5,10 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
+
+from dualwrite.cli.lines import tell_error
 
 VERBS = (
     "check",
@@ -28,6 +31,7 @@ VERBS = (
     "rehearse",
 )
 """Each is a function in the module of its name."""
+_AS_JSON = "dualwrite.as_json"
 
 
 class Verbs(TyperGroup):
@@ -43,6 +47,21 @@ class Verbs(TyperGroup):
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         alone.command(cmd_name)(verb)
         return get_command(alone)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """A wrong command line is told like every other error."""
+        try:
+            return super().invoke(ctx)
+        except TyperException as error:
+            where = getattr(error, "ctx", None) or ctx
+            text = " ".join(error.format_message().split()).rstrip(".")
+            line = f"{text}; see: {where.command_path} --help"
+            tell_error(line, error.exit_code, as_json=ctx.meta[_AS_JSON])
+            raise typer.Exit(error.exit_code) from None
 
 
 app = typer.Typer(

@@ -8,9 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from dualwrite import wiring
-from dualwrite.cli.base import Exit, chosen, gate_line, out, reported, show_json, whoever
+from dualwrite.cli.base import (
+    Exit,
+    UsageError,
+    chosen,
+    gate_line,
+    out,
+    reported,
+    show_json,
+    whoever,
+)
 from dualwrite.cli.members import require_controller
-from dualwrite.control.commands import ALL, DONE, REFUSED, RUNNING, ask
+from dualwrite.control.commands import ALL, DONE, REFUSED, RUNNING, ask, problem_of
 from dualwrite.core.records import Command
 from dualwrite.settings import Settings, parse
 
@@ -50,6 +59,8 @@ def give(
 async def _ask(settings: Settings, command: Command, table: str | None, wait: float) -> Command:
     async with wiring.plane(settings) as plane:
         chosen(plane.migration, table)
+        if problem := problem_of(command, plane.migration):
+            raise UsageError(problem)
         await require_controller(plane.records, plane.clock)
         with out.status(f"{command.verb}: waiting for the controller"):
             return await ask(plane.records, plane.clock, command, timeout_seconds=wait)

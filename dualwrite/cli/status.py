@@ -128,7 +128,7 @@ def _backfill(entry: dict[str, Any] | None) -> str:
         return f"complete, {entry['copied']} copied"
     eta = f", {entry['eta_seconds']:.0f} s left" if entry["eta_seconds"] is not None else ""
     paused = ", paused" if entry["wanted"] == "pause" else ""
-    return f"{entry['share']:.0%}{eta}{paused}"
+    return f"{entry['share'] * 100:.0f} %{eta}{paused}"
 
 
 def _lag(entry: dict[str, Any] | None) -> str:

@@ -120,7 +120,7 @@ class Supervisor:
                 if stop.is_set():
                     return
                 if not await self._start(part):
-                    raise NotReady(f"{part.name} did not come up")
+                    raise NotReady(f"{part.name} did not come up; its own line above says why")
                 keepers.append(asyncio.create_task(self._keep(part)))
             self._tell({"event": "up"})
             await stop.wait()
@@ -168,11 +168,19 @@ class Supervisor:
             part.process.kill()
             return False
         if not line:
+            await self._ended(part.process)
             return False
         ready = json.loads(line)
         part.port, part.metrics_port = ready["port"], ready["metrics_port"]
         self._tell({"event": "ready", "part": part.name, **ready})
         return True
+
+    async def _ended(self, process: Process) -> None:
+        """Await the end of a process that closed its output: to signal it in these moments would
+        reap it behind asyncio's back."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await process.wait()
 
     async def _stop(self, part: Part) -> None:
         if part.process is None or part.process.returncode is not None:

@@ -226,6 +226,13 @@ def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installatio
     up = installation.start("up", "--proxies", "2", "--json")
     ready = _events(up, "ready", 4)
     [proxy] = [event for event in ready if event["part"] == "proxy-1"]
+    second = installation.run("up")
+    assert second.returncode == 1
+    told = [line for line in second.stderr.splitlines() if not line.startswith("{")]
+    assert [line.partition(" (")[0] for line in told] == [
+        "dualwrite: a controller is running already",
+        "dualwrite: controller did not come up; its own line above says why",
+    ]
     os.kill(proxy["pid"], signal.SIGKILL)
     [ended] = _events(up, "ended", 1)
     assert (ended["part"], ended["code"]) == ("proxy-1", -signal.SIGKILL)

@@ -159,6 +159,34 @@ def test_a_share_is_a_percentage(service: Service, percent: str) -> None:
     assert service.asked == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("advance", "nowhere", *REASON), "there is no phase 'nowhere'; there are off, "),
+        (("flip", "--reason", " "), "flip needs a reason; it goes to the audit"),
+        (("flip",), "Missing option '--reason'; see: "),
+        (("reads", "101"), "percent"),
+        (("status", "--endpoint", ""), "no engine is named"),
+        (("status", "--endpoint", "http://127.0.0.1:99999"), "is no URL of an engine: Port out"),
+        (("status", "--endpoint", "http://[::1"), "is no URL of an engine"),
+        (("bogus",), "bogus"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    service: Service, arguments: tuple[str, ...], words: str
+) -> None:
+    """Exit code 2, one plain line, the same in JSON, and nobody is asked."""
+    service.answer = DONE
+    result = service.run(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stderr.startswith("dualwrite: ")
+    assert result.stderr.count("\n") == 1
+    answer = service.json(*arguments, exit_code=2)
+    assert answer == {"error": result.stderr.removeprefix("dualwrite: ").strip(), "exit": 2}
+    assert service.asked == []
+
+
 def test_a_host_that_is_not_loopback_is_refused() -> None:
     """The proxy does not verify its callers, so it listens on loopback only and says why."""
     result = CliRunner().invoke(

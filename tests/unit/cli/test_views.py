@@ -75,7 +75,7 @@ def test_status_shows_what_the_records_say(service: Service) -> None:
     [member] = found["members"]
     assert (member["process"], member["alive"], member["acks"]) == ("p1", False, {"tasks": 4})
     text = service.run("status", "--table", "tasks").stdout
-    for words in ("atomic/new", "70%", "2 missing", "1, 1 for a person", "7 writes went past"):
+    for words in ("atomic/new", "70 %", "2 missing", "1, 1 for a person", "7 writes went past"):
         assert words in text
     for words in ("1 straggler", "stream has 1 gaps", "silent", "not yet: tasks"):
         assert words in text
@@ -168,4 +168,5 @@ def test_audit_lists_who_changed_what_when_and_why(service: Service) -> None:
     entries = service.json("audit", "--last", "2")["entries"]
     assert [entry["reason"] for entry in entries] == ["why 1", "why 2"]
     assert "why 2" in service.run("audit").stdout
+    assert service.run("audit").stdout.splitlines()[1].split()[7:] == ["-", "done", "why", "0"]
     assert service.json("audit", "--table", "sessions") == {"entries": []}
