@@ -1,10 +1,10 @@
 """Both sides in one transaction, sent under a token so that our own retries are applied once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dualwrite.core import metric_names
-from dualwrite.core.errors import OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.errors import LeaseExpired, OutcomeUnknown, Refused, Unreachable
 from dualwrite.core.items import Item, stamp_of
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
@@ -61,7 +61,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
             follow = follower_put(wish.table, follower, row.stamped(stamp))
         else:
             follow = follower_delete(wish.table, follower, side_key(wish, follower), stamp)
-        outcome, reply = await send(services, wish, None, stamp, lead, follow)
+        outcome, reply = await send(services, wish, state, None, stamp, lead, follow)
         if isinstance(outcome, ConditionFalse) and await mapped(
             services, wish, leader, outcome.item
         ):
@@ -83,7 +83,13 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
 
 
 async def send(
-    services: Services, wish: Wish, seen: Seen | None, stamp: str, lead: Action, follow: Action
+    services: Services,
+    wish: Wish,
+    state: TableState,
+    seen: Seen | None,
+    stamp: str,
+    lead: Action,
+    follow: Action,
 ) -> tuple[Outcome, Body]:
     """Send the pair; ``seen`` is the base of a based write, None for one under the guard.
 
@@ -96,7 +102,7 @@ async def send(
         "ClientRequestToken": token_of(stamp),
     }
     pass_parameters(wish.body, request)
-    outcome, reply = await transact(services, request)
+    outcome, reply = await transact(services, request, (state,))
     services.metrics.observe(
         metric_names.LEADER_SECONDS, wish.table.name,
         value=services.clock.monotonic_seconds() - started,
@@ -109,17 +115,27 @@ async def send(
     return outcome, {}
 
 
-async def transact(services: Services, request: Body) -> tuple[Outcome, Body]:
-    """Send a transaction until an answer comes; its token makes the repeats harmless."""
+async def transact(
+    services: Services, request: Body, states: Iterable[TableState]
+) -> tuple[Outcome, Body]:
+    """Send a transaction until an answer comes; its token makes the repeats harmless.
+
+    Raises LeaseExpired before anything was sent.
+    """
     last: OutcomeUnknown | None = None
     for tries in range(UNKNOWN_TRIES_MAX):
         try:
+            services.vouch(states)
             reply = await services.engine.call("TransactWriteItems", request)
             return Applied(reply), reply
         except Refused as refused:
             return Failed(refused), {}
         except Unreachable as unreachable:
             return (Failed(unreachable) if last is None else Unknown(last)), {}
+        except LeaseExpired:
+            if last is None:
+                raise
+            return Unknown(last), {}
         except OutcomeUnknown as unknown:
             last = unknown
             await services.pause(tries)

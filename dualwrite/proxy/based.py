@@ -80,8 +80,11 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
         action = leader_write(wish, leader, stamp, base, after)
         if state.phase.mode is Mode.ATOMIC:
             follow = follower_write(wish, leader.other, stamp, after)
-            outcome, reply = await atomic.send(services, wish, base.seen, stamp, action, follow)
+            outcome, reply = await atomic.send(
+                services, wish, state, base.seen, stamp, action, follow
+            )
         else:
+            services.vouch((state,))
             outcome, reply = await _one(services, wish, base.seen, action)
         if isinstance(outcome, Moved):
             await services.pause(tries)

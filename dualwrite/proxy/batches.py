@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dualwrite.core.errors import RETRYABLE, ClientError, ValidationError
+from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import Item, key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
@@ -159,6 +159,7 @@ async def _as_batch(
         schema = entry.wish.table.side(leader).keys
         by_key[name, key_token(_target_of(member), schema)] = entry
     request = pass_parameters(body, {"RequestItems": requests})
+    services.vouch(states.values())
     try:
         reply = await call(services, "BatchWriteItem", request)
     except ClientError as error:
@@ -263,8 +264,8 @@ async def _one_by_one(services: Services, entries: list[Entry], states: States, 
         name = entry.table_name
         try:
             reply = await writes.write(services, entry.wish, states[entry.wish.table.name])
-        except ClientError as error:
-            if error.code not in RETRYABLE and error.status < 500:
+        except (ClientError, LeaseExpired) as error:
+            if isinstance(error, ClientError) and _is_final(error):
                 raise
             told.unprocessed.setdefault(name, []).append(entry.request)
             return
@@ -274,6 +275,10 @@ async def _one_by_one(services: Services, entries: list[Entry], states: States, 
             told.collections.setdefault(name, []).append(reply["ItemCollectionMetrics"])
 
     await bounded(entries, one)
+
+
+def _is_final(error: ClientError) -> bool:
+    return error.code not in RETRYABLE and error.status < 500
 
 
 async def bounded(members: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

@@ -1,6 +1,6 @@
 """What every handler of the proxy works with, and the few things they all do with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -8,10 +8,17 @@ from typing import Any, Protocol
 import structlog
 
 from dualwrite.core import metric_names
-from dualwrite.core.errors import ClientError, EngineError, OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.errors import (
+    ClientError,
+    EngineError,
+    LeaseExpired,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
 from dualwrite.core.guards import annotation_request
 from dualwrite.core.items import Item, Key, key_token
-from dualwrite.core.phases import Side
+from dualwrite.core.phases import Side, TableState
 from dualwrite.core.plan import Action, lacks_map, operation_of, refused_problem
 from dualwrite.core.ports import (
     BigTransactionLog,
@@ -91,6 +98,16 @@ class Services:
     metrics: Metrics
     stamps: HybridClock
     random: Random
+
+    def vouch(self, states: Iterable[TableState]) -> None:
+        """Whether writes begun under ``states`` may still be sent; raises LeaseExpired.
+
+        To be asked before each sending: reads, look-ups and other tries may have taken longer than
+        the lease, and the controller waits for one request's life after a lease, not for several.
+        """
+        for state in states:
+            if self.epochs.current(state.table).epoch > state.epoch + 1:
+                raise LeaseExpired(f"table {state.table} has moved on while the write was tried")
 
     async def pause(self, attempt: int) -> None:
         """Back off with full jitter before the next try."""

@@ -65,7 +65,7 @@ async def write(services: Services, body: Body, states: States) -> Body:
             except ClientError as error:
                 raise refused_alone(parts, part, error) from error
         request = _request(body, parts)
-        outcome, reply = await atomic.transact(services, request)
+        outcome, reply = await atomic.transact(services, request, states.values())
         match outcome:
             case Applied():
                 await _mirror_all(services, parts)

@@ -89,6 +89,7 @@ async def _single(services: Services, wish: Wish, state: TableState) -> Body:
     if wish.table.kind is Kind.IN_PLACE and wish.verb is Verb.PUT and state.phase is not Phase.OFF:
         body = {**body, "Item": await with_derived(services, wish)}
     request = pass_parameters(body, {**body, "TableName": wish.table.old.name})
+    services.vouch((state,))
     result = await attempt(services, request, OPERATIONS[wish.verb])
     outcome = ConditionFalse(old_item(result)) if isinstance(result, Refused) else result
     if not isinstance(outcome, Applied):
@@ -165,6 +166,7 @@ async def _lead(
             action["ReturnValues"] = "ALL_NEW"
         elif "ReturnValues" in wish.body:
             action["ReturnValues"] = wish.return_values
+        services.vouch((state,))
         started = services.clock.monotonic_seconds()
         result = await attempt(services, action)
         outcome: Outcome = (

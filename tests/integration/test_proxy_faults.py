@@ -176,3 +176,48 @@ def test_malformed_requests_get_dynamodbs_error_json(rig: Rig, body: bytes, code
     heard = raw_outcome(rig.url, "PutItem", body)
     assert heard["status"] == 400
     assert heard["error"] == code
+
+
+@pytest.mark.parametrize("phase", [Phase.MIRROR_OLD, Phase.ATOMIC_OLD])
+@pytest.mark.parametrize("how", ["lease", "epoch"])
+def test_a_write_is_not_sent_when_its_time_ran_out_on_the_way(
+    rig: Rig, phase: Phase, how: str
+) -> None:
+    """The lease is looked at again before each sending: what came before it may have taken long,
+    and the state that it was planned for may be over."""
+    rig.stand(phase)
+    key = {"list_id": {"S": "late"}, "task_id": {"S": f"{phase}-{how}"}}
+
+    def plan(operation: str, request: Any) -> None:
+        if operation == "GetItem":
+            if how == "lease":
+                rig.epochs.expired = True
+            else:
+                rig.stand(phase, epoch=3)
+
+    rig.hop.plan = plan
+    heard = outcome(
+        rig.proxied, "update_item", TableName="faults-tasks", Key=key,
+        UpdateExpression="SET endpoint_id = :e",
+        ExpressionAttributeValues={":e": {"S": "acme-prod"}},
+    )  # fmt: skip
+    rig.epochs.expired = False
+    assert heard["error"] == "ServiceUnavailable"
+    written = [item for side in Side for item in rig.items("tasks", side)]
+    assert key["task_id"] not in [item["task_id"] for item in written]
+
+
+def test_a_lost_answer_is_not_asked_for_again_without_a_lease(rig: Rig) -> None:
+    """A repeat could come after the lead has moved: the outcome stays unknown, and is repaired."""
+    rig.stand(Phase.ATOMIC_OLD)
+
+    def plan(operation: str, request: Any) -> str | None:
+        rig.epochs.expired = operation == "TransactWriteItems"
+        return "lose" if operation == "TransactWriteItems" else None
+
+    rig.hop.plan = plan
+    heard = outcome(rig.proxied, "put_item", TableName="faults-notes", Item=note("unasked"))
+    rig.epochs.expired = False
+    assert heard["error"] == "InternalServerError"
+    assert rig.hop.calls.count("TransactWriteItems") == 1
+    assert repairs(rig) == ["transaction unknown"]
