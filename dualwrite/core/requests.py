@@ -142,7 +142,8 @@ def statements_of(body: Body) -> Iterator[str]:
     """The PartiQL texts of a request."""
     if isinstance(body.get("Statement"), str):
         yield body["Statement"]
-    for part in body.get("Statements") or body.get("TransactStatements") or ():
+    parts = body.get("Statements") or body.get("TransactStatements")
+    for part in parts if isinstance(parts, list) else ():
         if isinstance(part, dict) and isinstance(part.get("Statement"), str):
             yield part["Statement"]
 

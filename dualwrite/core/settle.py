@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.core.errors import RETRYABLE, ClientError, EngineError, Refused
+from dualwrite.core.errors import ClientError, EngineError, Refused
 from dualwrite.core.items import Item, stamp_of
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
-CONDITION_FAILED_MESSAGE = "The conditional request failed"
 CANCELED = "TransactionCanceledException"
 
 
@@ -153,7 +152,3 @@ def unreachable_error() -> ClientError:
         "dualwrite cannot reach the database; nothing was written",
         status=503,
     )
-
-
-def retryable(refused: Refused) -> bool:
-    return refused.code in RETRYABLE
