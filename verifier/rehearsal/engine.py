@@ -6,11 +6,12 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
 
 from verifier.rehearsal.processes import ChildFailed, Processes
 
 EMBEDDED = "ministack"
+PROGRAM = [sys.executable, "-m", "verifier.rehearsal.embedded"]
 START_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
 
@@ -37,16 +38,15 @@ async def start(processes: Processes, wanted: str) -> Engine:
         await _answers(wanted.rstrip("/"), None)
         return Engine(wanted.rstrip("/"), "external")
     port = free_port()
-    program = Path(sys.executable).with_name("ministack")
-    if not program.exists():
-        raise ChildFailed(f"the embedded engine is not installed beside {sys.executable}")
+    if find_spec("ministack") is None:
+        raise ChildFailed(f"the embedded engine is not installed for {sys.executable}")
     environment = {
         "SERVICES": "dynamodb,dynamodbstreams",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
     }
-    child = await processes.start_mute("engine", [str(program)], environment)
+    child = await processes.start_mute("engine", PROGRAM, environment)
     url = f"http://127.0.0.1:{port}"
     deadline = asyncio.get_running_loop().time() + START_SECONDS_MAX
     while not await asyncio.to_thread(_healthy, f"{url}/_ministack/health"):
