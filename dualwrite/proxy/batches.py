@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
-from dualwrite.core.items import Item, key_token
+from dualwrite.core.items import ITEM_BYTES_MAX, Item, key_token, size_bytes
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, wish
 from dualwrite.core.shapes import shaped
+from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row
 from dualwrite.proxy import writes
 from dualwrite.proxy.services import (
@@ -87,6 +88,7 @@ async def write(services: Services, body: Body, states: States) -> Body:
             side_key(entry.wish, entry.wish.dialect.other)
     alone = [entry for entry in entries if _mode(states, entry.wish) is Mode.ATOMIC]
     _refuse_twice(alone)
+    _refuse_oversize(alone)
     together = [entry for entry in entries if _mode(states, entry.wish) is not Mode.ATOMIC]
     told = Told()
     if together or others:
@@ -134,6 +136,16 @@ def _mode(states: States, wanted: Wish) -> Mode:
     if wanted.table.kind is Kind.IN_PLACE:
         return Mode.SINGLE
     return states[wanted.table.name].phase.mode
+
+
+def _refuse_oversize(entries: Iterable[Entry]) -> None:
+    """An item that one of the sides would refuse must not leave the others of its batch written."""
+    for entry in entries:
+        if entry.row is None:
+            continue
+        row = entry.row.stamped(FLOOR)
+        if any(size_bytes(row.stored(side)) > ITEM_BYTES_MAX for side in Side):
+            raise ValidationError("Item size has exceeded the maximum allowed size")
 
 
 def _refuse_twice(entries: Iterable[Entry]) -> None:

@@ -228,6 +228,19 @@ def test_what_a_batch_left_comes_back_as_it_was_sent(rig: Rig, phase: Phase) -> 
     assert rig.proxied.batch_get_item(RequestItems=keys)["UnprocessedKeys"] == keys
 
 
+def test_an_oversize_member_keeps_an_atomic_batch_from_being_written(rig: Rig) -> None:
+    """In atomic mode each item is a transaction of its own, yet a batch that a plain table would
+    refuse leaves nothing behind."""
+    rig.stand(Phase.ATOMIC_OLD)
+    members = [note("fits"), note("too-large", text={"S": "x" * 400 * 1024})]
+    refused = outcome(rig.proxied, "batch_write_item", RequestItems={
+        NOTES: [{"PutRequest": {"Item": item}} for item in members]})  # fmt: skip
+    assert refused["error"] == "ValidationException"
+    assert "Item size" in refused["message"]
+    assert not stored(rig, "notes", Side.OLD, note_id="fits")
+    assert not stored(rig, "notes", Side.NEW, note_id="fits")
+
+
 def test_a_throttled_member_of_an_atomic_batch_is_unprocessed(rig: Rig) -> None:
     """The rest of the batch is written; what was not comes back."""
     rig.stand(Phase.ATOMIC_OLD)
