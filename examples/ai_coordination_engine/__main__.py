@@ -1,13 +1,16 @@
 """``python -m examples.ai_coordination_engine``: the example's old tables, with data in them."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from dualwrite import spec_file
 from dualwrite.adapters import credentials
+from dualwrite.core.errors import DualwriteError
 from dualwrite.settings import parse
 from examples.ai_coordination_engine import dataset, tables
 
@@ -43,4 +46,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError, DualwriteError) as error:
+        sys.exit(f"error: {error}")
