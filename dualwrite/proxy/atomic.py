@@ -5,7 +5,7 @@ from typing import Any
 
 from dualwrite.core import metric_names
 from dualwrite.core.errors import LeaseExpired, OutcomeUnknown, Refused, Unreachable
-from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
     Action,
@@ -34,15 +34,14 @@ from dualwrite.core.settle import (
     reasons_of,
 )
 from dualwrite.core.transform import Row
+from dualwrite.proxy.refusals import refuse
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     count_units_of,
     mapped,
-    queue_repair,
-    raise_for,
 )
-from dualwrite.proxy.views import besides, capacity_as, client_item
+from dualwrite.proxy.views import besides, capacity_as
 
 UNKNOWN_TRIES_MAX = 3
 """Sends of one transaction under one token while no answer comes."""
@@ -72,13 +71,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
             case Moved() | RefusedAsOlder():
                 await services.pause(tries)
                 continue
-            case Unknown():
-                key = side_key(wish, leader)
-                await queue_repair(services, wish.table, leader, key, "transaction unknown")
-        shown: Item | None = None
-        if isinstance(outcome, ConditionFalse) and outcome.item and wish.wants_old_on_failure:
-            shown = await client_item(services, wish.table, outcome.item, leader, wish.dialect)
-        raise_for(outcome, shown)
+        await refuse(services, wish, leader, outcome, unknown="transaction unknown")
     raise busy()
 
 

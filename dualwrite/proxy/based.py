@@ -28,7 +28,6 @@ from dualwrite.core.settle import (
     ConditionFalse,
     Moved,
     Outcome,
-    Unknown,
     busy,
     judge_based,
     old_item,
@@ -36,6 +35,7 @@ from dualwrite.core.settle import (
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Row, annotated
 from dualwrite.proxy import atomic
+from dualwrite.proxy.refusals import refuse
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
@@ -45,11 +45,9 @@ from dualwrite.proxy.services import (
     count_units,
     mapped,
     mirror,
-    queue_repair,
-    raise_for,
     stored_row,
 )
-from dualwrite.proxy.views import besides, client_item, returned
+from dualwrite.proxy.views import besides, returned
 
 NOTHING_WRITTEN = {"ConsumedCapacity": {"CapacityUnits": 1.0, "Table": {"CapacityUnits": 1.0}}}
 """AWS charges one write unit for a write that finds no item."""
@@ -90,7 +88,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
             await services.pause(tries)
             continue
         if not isinstance(outcome, Applied):
-            await _refuse(services, wish, leader, outcome)
+            await refuse(services, wish, leader, outcome, unknown="write unknown")
         if state.phase.mode is Mode.MIRROR:
             count_units(services, wish.table, leader, reply)
             follow = follower_write(wish, leader.other, stamp, after)
@@ -112,7 +110,7 @@ async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:
     if wish.condition is not None:
         condition = parse_condition(wish.condition, wish.names, wish.values)
         if not holds(condition, {}):
-            await _refuse(services, wish, state.phase.leader, ConditionFalse(None))
+            await refuse(services, wish, state.phase.leader, ConditionFalse(None))
     return besides(wish, wish.dialect, NOTHING_WRITTEN)
 
 
@@ -146,7 +144,7 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
         if wish.condition is not None:
             condition = parse_condition(wish.condition, wish.names, wish.values)
             if not holds(condition, view or {}):
-                await _refuse(services, wish, wish.dialect, ConditionFalse(None), view)
+                await refuse(services, wish, wish.dialect, ConditionFalse(None), view=view)
         raise
     return await _evolved(services, wish.table, base.row, after, wish.dialect)
 
@@ -190,17 +188,3 @@ async def _one(services: Services, wish: Wish, seen: Seen, action: Action) -> tu
     if isinstance(result, Refused):
         return judge_based(old_item(result), seen.exists, seen.stamp), {}
     return result, dict(result.reply) if isinstance(result, Applied) else {}
-
-
-async def _refuse(
-    services: Services, wish: Wish, side: Side, outcome: Outcome, view: Item | None = None
-) -> None:
-    shown = None
-    if isinstance(outcome, ConditionFalse) and wish.wants_old_on_failure:
-        shown = view
-        if outcome.item is not None:
-            shown = await client_item(services, wish.table, outcome.item, side, wish.dialect)
-    if isinstance(outcome, Unknown):
-        await queue_repair(services, wish.table, side, side_key(wish, side), "write unknown")
-    raise_for(outcome, shown)
-    raise AssertionError(f"{outcome} is no refusal")

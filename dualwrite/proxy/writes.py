@@ -5,8 +5,6 @@ In atomic mode, and where an update changes what the hidden map holds, the write
 base that was read (``based``) or is one blind transaction (``atomic``).
 """
 
-from typing import NoReturn
-
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
@@ -26,7 +24,6 @@ from dualwrite.core.settle import (
     ConditionFalse,
     Outcome,
     RefusedAsOlder,
-    Unknown,
     busy,
     judge_guarded,
     old_item,
@@ -44,6 +41,7 @@ from dualwrite.core.transform import (
 )
 from dualwrite.lookups import answered
 from dualwrite.proxy import atomic, based
+from dualwrite.proxy.refusals import refuse
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
@@ -53,7 +51,6 @@ from dualwrite.proxy.services import (
     mapped,
     mirror,
     queue_repair,
-    raise_for,
 )
 from dualwrite.proxy.views import besides, client_item, visible
 
@@ -187,21 +184,8 @@ async def _lead(
             continue
         if isinstance(outcome, ConditionFalse) and await mapped(services, wish, side, outcome.item):
             continue
-        if isinstance(outcome, Unknown):
-            await queue_repair(
-                services, wish.table, side, side_key(wish, side), "leader write unknown"
-            )
-        await refuse(services, wish, side, outcome)
+        await refuse(services, wish, side, outcome, unknown="leader write unknown")
     raise busy()
-
-
-async def refuse(services: Services, wish: Wish, side: Side, outcome: Outcome) -> NoReturn:
-    """Raise the client's error for an outcome that is no success."""
-    shown = None
-    if isinstance(outcome, ConditionFalse) and outcome.item and wish.wants_old_on_failure:
-        shown = await client_item(services, wish.table, outcome.item, side, wish.dialect)
-    raise_for(outcome, shown)
-    raise AssertionError(f"{outcome} is no refusal")
 
 
 async def reread(services: Services, wish: Wish, side: Side) -> Item | None:
