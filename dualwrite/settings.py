@@ -12,6 +12,7 @@ from dualwrite.core.errors import DualwriteError
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 PORT_MAX = 65_535
+WORKERS_MAX = 64
 
 
 class SettingsError(DualwriteError):
@@ -44,6 +45,10 @@ class Settings:
     upstream_timeout_seconds: float = 10.0
     grace_seconds: float = 5.0
     """How long a stopping proxy lets the requests in flight end."""
+    workers: int = 1
+    """Processes that share a proxy's port."""
+    reuse_port: bool = False
+    """True: this process is one of them."""
     supervised: bool = False
     """True: stop when standard input ends, so that nobody outlives the process that started us."""
 
@@ -62,6 +67,8 @@ def parse(
     port: int = 0,
     metrics_port: int = 0,
     lease_seconds: float = 3.0,
+    workers: int = 1,
+    reuse_port: bool = False,
     supervised: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
@@ -82,6 +89,8 @@ def parse(
     for name, value in (("--port", port), ("--metrics-port", metrics_port)):
         if not 0 <= value <= PORT_MAX:
             raise SettingsError(f"{name} {value} is no port: 0 (a free one) to {PORT_MAX}")
+    if metrics_port and metrics_port + workers - 1 > PORT_MAX:
+        raise SettingsError(f"--metrics-port {metrics_port} leaves no room for {workers} workers")
     if lease_seconds <= 0:
         raise SettingsError(f"--lease-seconds {lease_seconds} must be above 0")
     return Settings(
@@ -95,5 +104,17 @@ def parse(
         port=port,
         metrics_port=metrics_port,
         lease_seconds=lease_seconds,
+        workers=workers,
+        reuse_port=reuse_port,
         supervised=supervised,
+    )
+
+
+def arguments_of(settings: Settings) -> tuple[str, ...]:
+    """What a child process is started with, so that it parses to the same settings; its ports are
+    its supervisor's to give."""
+    return (
+        *("--spec", str(settings.spec), "--endpoint", settings.endpoint_url),
+        *("--region", settings.region, "--lease-seconds", str(settings.lease_seconds)),
+        "--supervised",
     )

@@ -24,7 +24,7 @@ from dualwrite.core.errors import (
     Unreachable,
 )
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.settings import SettingsError
+from dualwrite.settings import WORKERS_MAX, SettingsError
 from dualwrite.wiring.clients import NoControlTable
 
 
@@ -90,6 +90,12 @@ WhoOption = Annotated[
 ]
 MetricsPortOption = Annotated[
     int, typer.Option("--metrics-port", help="Port of /metrics on loopback; 0: a free one.")
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, max=WORKERS_MAX, help="Processes that share a proxy's port, one a core."
+    ),
 ]
 LeaseOption = Annotated[
     float, typer.Option("--lease-seconds", help="How long a silent process is still trusted.")

@@ -30,6 +30,7 @@ class Server:
         body_bytes_max: int = Bounds._field_defaults["body_bytes_max"],
         connections_max: int = Bounds._field_defaults["connections_max"],
         bounds: Bounds | None = None,
+        reuse_port: bool = False,
     ) -> None:
         self.handler = handler
         self.bounds = bounds or Bounds(
@@ -37,6 +38,7 @@ class Server:
         )
         self._host = host
         self._port = port
+        self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._held_bytes = 0
@@ -47,8 +49,9 @@ class Server:
         """Listen; returns the port. Raises OSError where the address is in use."""
         self.loop = asyncio.get_running_loop()
         self._server = await self.loop.create_server(
-            lambda: Connection(self), self._host, self._port, backlog=LISTEN_BACKLOG
-        )
+            lambda: Connection(self), self._host, self._port, backlog=LISTEN_BACKLOG,
+            reuse_port=self._reuse_port,
+        )  # fmt: skip
         bounds = self.bounds
         waits = (
             bounds.idle_seconds, bounds.read_seconds, bounds.write_seconds, bounds.linger_seconds

@@ -14,7 +14,9 @@ def run_proxy(settings: Settings) -> None:
 
 async def _proxy(parts: Parts) -> None:
     settings = parts.settings
-    server = Server(_not_yet, host=settings.host, port=settings.port)
+    server = Server(
+        _not_yet, host=settings.host, port=settings.port, reuse_port=settings.reuse_port
+    )
     with port_in_use("--port", settings.port):
         port = await server.start()
     member = parts.member(Role.PROXY, port)

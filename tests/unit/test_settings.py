@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dualwrite.settings import LOOPBACK, SettingsError, parse
+from dualwrite.settings import LOOPBACK, SettingsError, arguments_of, parse
 
 SPEC = Path("migration.toml")
 URL = "http://127.0.0.1:8000"
@@ -79,3 +79,18 @@ def test_a_lease_has_a_length() -> None:
 def test_a_local_engine_is_known_by_its_address(url: str, local: bool) -> None:
     """Only an engine on this machine is spoken to with made-up credentials."""
     assert parse(SPEC, url).engine_is_local is local
+
+
+def test_workers_need_room_for_their_metrics_ports() -> None:
+    """Each worker has a metrics port; a first one without room after it is refused."""
+    with pytest.raises(SettingsError, match="no room for 3 workers"):
+        parse(SPEC, URL, metrics_port=65_534, workers=3)
+
+
+def test_a_child_is_started_with_its_parents_settings() -> None:
+    """What a supervisor hands on names the same engine, Region and lease."""
+    arguments = arguments_of(parse(SPEC, URL, region="eu-west-1", lease_seconds=1.5))
+    told = dict(zip(arguments[:-1:2], arguments[1::2], strict=True))
+    assert told == {"--spec": str(SPEC), "--endpoint": URL, "--region": "eu-west-1",
+                    "--lease-seconds": "1.5"}  # fmt: skip
+    assert arguments[-1] == "--supervised"
