@@ -1,6 +1,7 @@
 """One keep-alive HTTP/1.1 connection to an engine, and the answers that come over it."""
 
 import asyncio
+import re
 import select
 import ssl
 from collections.abc import Callable
@@ -13,8 +14,12 @@ from dualwrite.core.errors import OutcomeUnknown
 TRUSTED_IDLE_SECONDS = 0.05
 """A connection idle for longer is asked whether the server has closed it before it is used."""
 RESPONSE_HEADERS_BYTES_MAX = 64 * 1024
-_LENGTH = b"\r\ncontent-length:"
-_FOR_THE_PARSER = (b"\r\ntransfer-encoding:", b"\r\nupgrade:", b"\r\n ", b"\r\n\t", b"\0")
+_TELLING = re.compile(
+    rb"(?i)\r\n(?:content-length:[ \t]*([0-9]+)[ \t]*(?=\r)|content-length"
+    rb"|connection:(?![ \t]*keep-alive[ \t]*\r)|transfer-encoding|upgrade|[ \t])|\0"
+)
+"""The header lines that decide how an answer is framed; all but a Content-Length of digits, whose
+group is not empty, are for the parser."""
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -217,17 +222,11 @@ def whole_answer(data: bytes) -> Reply | None:
     end = data.find(b"\r\n\r\n")
     if end < 0 or not data.startswith(b"HTTP/1.1 ") or end > RESPONSE_HEADERS_BYTES_MAX:
         return None
-    head = data[:end].lower()
-    if any(word in head for word in _FOR_THE_PARSER) or head.count(_LENGTH) != 1:
-        return None
-    if b"\r\nconnection:" in head and b"\r\nconnection: keep-alive" not in head:
-        return None
-    start = head.find(_LENGTH) + len(_LENGTH)
-    stop = head.find(b"\r\n", start)
-    length, status = head[start : stop if stop >= 0 else end].strip(), head[9:12]
-    if not (length.isdigit() and status.isdigit() and head[12:13] in b" \r"):
+    telling = _TELLING.findall(data, 0, end + 2)
+    status = data[9:12]
+    if len(telling) != 1 or not telling[0] or not status.isdigit() or data[12:13] not in b" \r":
         return None
     code = int(status)
-    if code < 200 or code in _WITHOUT_BODY or int(length) != len(data) - end - 4:
+    if code < 200 or code in _WITHOUT_BODY or int(telling[0]) != len(data) - end - 4:
         return None
     return Reply(code, data[:end], data[end + 4 :])

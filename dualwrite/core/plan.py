@@ -320,7 +320,7 @@ def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
 def _target(wish: Wish, side: Side, row: Row | None, stamp: str) -> Action:
     action: Action = {"TableName": wish.table.side(side).name}
     if row is not None:
-        action["Item"] = row.stamped(stamp).stored(side)
+        action["Item"] = row.stored(side, stamp)
     else:
         action["Key"] = side_key(wish, side)
     action["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"

@@ -1,6 +1,6 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -72,6 +72,13 @@ VERBS: Mapping[str, Verb] = {
     "DeleteItem": Verb.DELETE,
 }
 
+_EXPRESSIONS = (
+    "ConditionExpression",
+    "UpdateExpression",
+    "ProjectionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+)
 LEGACY_WRITE = ("Expected", "ConditionalOperator", "AttributeUpdates")
 LEGACY_READ = ("KeyConditions", "QueryFilter", "ScanFilter", "ConditionalOperator")
 
@@ -176,6 +183,8 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any) -> Wish:
 
 def _check_expressions(body: Body) -> None:
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
+    if names is values is None and body.keys().isdisjoint(_EXPRESSIONS):
+        return
     check_placeholders(names, values)
     given = [body.get(part) for part in ("ConditionExpression", "UpdateExpression")]
     for text, part in zip(given, ("ConditionExpression", "UpdateExpression"), strict=True):
@@ -226,23 +235,27 @@ def _refuse_empty(attribute: KeyAttribute, value: AttributeValue) -> None:
 def refuse_hidden(body: Body) -> None:
     """Names and placeholders that begin with ``dw_`` belong to the service."""
     item = body.get("Item")
-    named = [*item] if isinstance(item, dict) else []
+    if isinstance(item, dict):
+        _refuse_names(item)
     names = body.get("ExpressionAttributeNames")
     if isinstance(names, dict):
-        named += [*names.values(), *(placeholder[1:] for placeholder in names)]
+        _refuse_names([*names.values(), *(placeholder[1:] for placeholder in names)])
     values = body.get("ExpressionAttributeValues")
     if isinstance(values, dict):
-        named += [placeholder[1:] for placeholder in values]
-    for part in (
-        "ConditionExpression", "UpdateExpression", "ProjectionExpression", "FilterExpression",
-        "KeyConditionExpression",
-    ):  # fmt: skip
+        _refuse_names([placeholder[1:] for placeholder in values])
+    for part in _EXPRESSIONS:
         text = body.get(part)
         if isinstance(text, str) and HIDDEN_PREFIX in text:
-            named += _words(text)
-    named += body.get("AttributesToGet") or []
-    for name in named:
-        if isinstance(name, str) and name.startswith(HIDDEN_PREFIX):
+            _refuse_names(_words(text))
+    if "AttributesToGet" in body:
+        _refuse_names(body["AttributesToGet"])
+
+
+def _refuse_names(names: Iterable[str]) -> None:
+    if HIDDEN_PREFIX not in "\n".join(names):
+        return
+    for name in names:
+        if name.startswith(HIDDEN_PREFIX):
             raise ValidationError(
                 f"Names that begin with {HIDDEN_PREFIX} are reserved by dualwrite: {name}"
             )

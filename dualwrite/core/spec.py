@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from string import Formatter
+from typing import Any
 
 from dualwrite.core.items import KeySchema
 from dualwrite.core.phases import Kind, Side
@@ -111,6 +112,17 @@ class Derivation:
         """The attributes the new dialect has and derives."""
         gives = self.mapping.gives if self.mapping else ()
         return (*gives, *(name for name, _ in self.templates))
+
+    @cached_property
+    def from_id_alone(self) -> bool:
+        """Whether the old id decides all of them: no template looks at anything else."""
+        gives = self.mapping.gives if self.mapping else ()
+        return all(field in gives for _, template in self.templates for field in template.fields)
+
+    @cached_property
+    def known(self) -> dict[str, Any]:
+        """What old ids were found to give, where they decide it alone: a memo of ``derive``."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ PART_BYTES_MAX = 1024
 """AWS: a range key holds 1 to 1024 bytes, and the parts become range keys of local indexes."""
 HASH_BYTES_MAX = 2048
 """AWS: a hash key holds 1 to 2048 bytes."""
+KNOWN_MAX = 4096
+"""Old ids whose derived attributes are remembered for each table."""
 
 
 class Reason(StrEnum):
@@ -90,11 +92,13 @@ class Row:
         """The client's item in that dialect, free of everything hidden."""
         return {**self.body, **self.of(dialect)}
 
-    def stored(self, side: Side) -> Item:
-        """The item as that side of a rekey table keeps it, with the stamp where there is one."""
-        item = {**self.body, **self.of(side), OTHER: {"M": self.of(side.other)}}
-        if self.stamp is not None:
-            item[STAMP] = {"S": self.stamp}
+    def stored(self, side: Side, stamp: str | None = None) -> Item:
+        """The item as that side of a rekey table keeps it, with ``stamp`` or its own."""
+        own, other = (self.old, self.new) if side is Side.OLD else (self.new, self.old)
+        item = {**self.body, **own, OTHER: {"M": other}}
+        stamp = stamp or self.stamp
+        if stamp is not None:
+            item[STAMP] = {"S": stamp}
         return item
 
     def stamped(self, stamp: str) -> "Row":
@@ -159,6 +163,20 @@ def _question(lookup: ParentLookup, item: Mapping[str, AttributeValue]) -> Quest
 
 
 def _from_id(
+    table: MigratedTable, item: Mapping[str, AttributeValue], old_id: str
+) -> Derived | Problem:
+    if not table.derivation.from_id_alone:
+        return _made_from_id(table, item, old_id)
+    known = table.derivation.known
+    made: Derived | Problem | None = known.get(old_id)
+    if made is None:
+        if len(known) >= KNOWN_MAX:
+            known.clear()
+        made = known[old_id] = _made_from_id(table, item, old_id)
+    return made
+
+
+def _made_from_id(
     table: MigratedTable, item: Mapping[str, AttributeValue], old_id: str
 ) -> Derived | Problem:
     mapping = table.derivation.mapping

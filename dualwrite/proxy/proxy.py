@@ -121,7 +121,10 @@ class Proxy:
         could hide a name, so a body that has any is parsed."""
         if not target.startswith(API) or operation not in SCOPES:
             return False
-        return b"\\u" in body or any(needle in body for needle in self._needles)
+        for needle in self._needles:
+            if needle in body:
+                return True
+        return b"\\u" in body
 
     def _tables(self, operation: str, body: Body) -> Named:
         """Managed tables in a request and the dialects it names them in; raises ClientError."""

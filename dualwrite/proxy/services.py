@@ -48,6 +48,7 @@ from dualwrite.core.settle import (
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import FLOOR, HybridClock
 from dualwrite.core.transform import (
+    NO_ANSWERS,
     Answers,
     Problem,
     Question,
@@ -164,7 +165,10 @@ async def client_row(services: Services, table: MigratedTable, item: Item, diale
     def decide(answers: Answers) -> Row | Question | Problem:
         return row_from_client(table, item, dialect, answers)
 
-    return _placed(table, await _decided(services, decide))
+    row = decide(NO_ANSWERS)
+    if isinstance(row, Question):
+        row = await _decided(services, decide)
+    return _placed(table, row)
 
 
 async def stored_row(services: Services, table: MigratedTable, item: Item, side: Side) -> Row:

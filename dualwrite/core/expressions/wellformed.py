@@ -7,7 +7,7 @@ DynamoDB Local words numbers differently ("A value provided cannot be converted 
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -37,26 +37,34 @@ def check_item(item: Any) -> None:
         check_value(value)
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Whether a value is surely right, by a quick look; almost all are. False: look closely."""
-    if type(value) is not dict or len(value) != 1 or depth > DEPTH_MAX:
-        return False
-    [(kind, content)] = value.items()
-    if kind == "S":
-        return type(content) is str
-    if kind == "N":
-        return type(content) is str and _SHORT_INTEGER.fullmatch(content) is not None
-    if kind == "M":
-        return type(content) is dict and _is_plain_map(content, depth + 1)
-    if kind == "L":
-        return type(content) is list and all(_is_plain(inner, depth + 1) for inner in content)
-    if kind == "BOOL":
-        return type(content) is bool
-    return kind == "NULL" and content is True
-
-
 def _is_plain_map(members: dict[str, Any], depth: int) -> bool:
-    return all(name and _is_plain(value, depth) for name, value in members.items())
+    """Whether names and values are surely right, by a quick look; almost all are. False: look
+    closely."""
+    return "" not in members and _are_plain(members.values(), depth)
+
+
+def _are_plain(values: Iterable[Any], depth: int) -> bool:
+    if depth > DEPTH_MAX:
+        return False
+    for value in values:
+        if type(value) is not dict or len(value) != 1:
+            return False
+        for kind, content in value.items():
+            if kind == "S":
+                plain = type(content) is str
+            elif kind == "N":
+                plain = type(content) is str and _SHORT_INTEGER.fullmatch(content) is not None
+            elif kind == "M":
+                plain = type(content) is dict and _is_plain_map(content, depth + 1)
+            elif kind == "L":
+                plain = type(content) is list and _are_plain(content, depth + 1)
+            elif kind == "BOOL":
+                plain = type(content) is bool
+            else:
+                plain = kind == "NULL" and content is True
+            if not plain:
+                return False
+    return True
 
 
 def check_value(value: Any, depth: int = 1) -> None:
