@@ -175,6 +175,8 @@ class Rig:
     url: str
     prefix: str
     run: Callable[[Coroutine[Any, Any, Any]], Any]
+    beside: Any
+    """boto3 client at a second proxy before the same tables."""
     hop: "Hop"
     """Between proxy and engine; loses what a test tells it to."""
     reference: bool = False
@@ -263,11 +265,13 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
     for table in migration.tables:
         for side in {table.old.name: table.old, table.new.name: table.new}.values():
             create_table(boto, side)
+    control = KeySchema(KeyAttribute("pk"), KeyAttribute("sk"))
+    create_table(boto, TableSide(migration.control_table, control, ()))
     with running_loop() as run:
         epochs, records, metrics = SetEpochs(), MemoryRecords(), MemoryMetrics()
         clock = SystemClock()
 
-        async def start() -> tuple[WireClient, Hop, Server, int]:
+        async def start(name: str) -> tuple[WireClient, Hop, Server, int]:
             wire = WireClient(
                 engine, region="us-east-1", clock=clock,
                 credentials=lambda: ReadOnlyCredentials("test", "test", None),
@@ -276,21 +280,36 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
             parents = ParentRows(hop, migration, epochs, clock)
             proxy = Proxy(
                 hop, migration, epochs, parents, Repairs(records, clock), clock, metrics,
-                process_id=prefix,
-                big_transactions=BigTransactionCounts(records, clock, process_id=prefix),
+                process_id=name,
+                big_transactions=BigTransactionCounts(records, clock, process_id=name),
             )  # fmt: skip
             server = Server(proxy.handle, host="127.0.0.1", port=0)
             return wire, hop, server, await server.start()
 
-        wire, hop, server, port = run(start())
+        started = [run(start(name)) for name in (prefix, f"{prefix}beside")]
+        (_, hop, _, port), (_, _, _, other_port) = started
         url = f"http://127.0.0.1:{port}"
-        rig = Rig(migration, epochs, records, metrics, boto, client_for(url), url, prefix, run, hop)
+        beside = client_for(f"http://127.0.0.1:{other_port}")
+        rig = Rig(
+            migration,
+            epochs,
+            records,
+            metrics,
+            boto,
+            client_for(url),
+            url,
+            prefix,
+            run,
+            beside,
+            hop,
+        )
         rig.tables = dict(migration.by_name)
         try:
             yield rig
         finally:
-            run(server.stop(5.0))
-            run(wire.close())
+            for wire, _, server, _ in started:
+                run(server.stop(5.0))
+                run(wire.close())
 
 
 def wire_form(value: Any) -> Any:

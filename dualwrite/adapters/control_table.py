@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from dualwrite.adapters.clock import SystemClock
+from dualwrite.core.client_tokens import EXPIRES
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, SpecError, StateConflict
 from dualwrite.core.ports import Clock, Dynamo, Record
 
@@ -62,7 +63,7 @@ class ControlTable:
                     "pk and sk; choose another control_table in the spec"
                 )
             elif described.get("TableStatus", "ACTIVE") == "ACTIVE":
-                return
+                return await self._let_expire()
             if self._clock.monotonic_seconds() > deadline:
                 raise EngineError(
                     f"table {self._table} was not ACTIVE within {CREATE_SECONDS_MAX:.0f} s"
@@ -203,6 +204,18 @@ class ControlTable:
             return  # the next DescribeTable tells
         except Refused as error:
             if error.code != "ResourceInUseException":
+                raise
+
+    async def _let_expire(self) -> None:
+        """Let DynamoDB delete the records of clients' tokens once they are over."""
+        wanted = {"AttributeName": EXPIRES, "Enabled": True}
+        request = {"TableName": self._table, "TimeToLiveSpecification": wanted}
+        try:
+            await self._dynamo.call("UpdateTimeToLive", request)
+        except OutcomeUnknown:
+            return  # they are forgotten in time all the same; only their room is not freed
+        except Refused as error:
+            if error.code != "ValidationException":  # that says: it is on already
                 raise
 
 

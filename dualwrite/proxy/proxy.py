@@ -54,6 +54,8 @@ TYPE_PREFIXES = {
     "InternalServerError": "com.amazonaws.dynamodb.v20120810#",
 }
 """Where DynamoDB's error types live; the rest is in its own name space."""
+CAPITAL_MESSAGES = frozenset({CANCELED, "IdempotentParameterMismatchException"})
+"""Errors whose text DynamoDB puts under "Message"."""
 WRITE_SCOPES = frozenset({Scope.WRITE, Scope.BATCH_WRITE, Scope.TRANSACT_WRITE})
 
 Named = Mapping[str, tuple[MigratedTable, frozenset[Side]]]
@@ -251,7 +253,7 @@ def _json(status: int, body: bytes, request_id: str) -> HttpReply:
 
 def _error(error: ClientError, request_id: str) -> HttpReply:
     prefix = TYPE_PREFIXES.get(error.code, "com.amazonaws.dynamodb.v20120810#")
-    name = "Message" if error.code == CANCELED else "message"
+    name = "Message" if error.code in CAPITAL_MESSAGES else "message"
     body = {"__type": prefix + error.code, name: error.message, **error.fields}
     return _json(error.status, orjson.dumps(body), request_id)
 

@@ -5,11 +5,9 @@ image too. Followers of tables in mirror mode are written after it.
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
-
-import orjson
 
 from dualwrite.core import metric_names
+from dualwrite.core.client_tokens import Claim, claim_of
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
@@ -35,7 +33,7 @@ from dualwrite.core.settle import (
     unreachable_error,
 )
 from dualwrite.core.shapes import shaped
-from dualwrite.proxy import atomic, based, writes
+from dualwrite.proxy import atomic, based, claims, writes
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
 from dualwrite.proxy.services import (
     TRIES_MAX,
@@ -53,9 +51,13 @@ ACTIONS_MAX = 100
 States = Mapping[str, TableState]
 
 
-async def write(services: Services, body: Body, states: States) -> Body:
-    """Carry out a client's transaction; raises ClientError."""
+async def write(services: Services, body: Body, states: States, claim: Claim | None = None) -> Body:
+    """Carry out a client's transaction; raises ClientError.
+
+    ``claim``: of the client's token, where the body was not the client's own.
+    """
     body = shaped(body)
+    claim = claim or claim_of(body.get("ClientRequestToken"), body.get("TransactItems"))
     parts = await _parts(services, body, states)
     await _count_if_big(services, parts)
     for tries in range(TRIES_MAX):
@@ -63,27 +65,46 @@ async def write(services: Services, body: Body, states: States) -> Body:
             try:
                 await _prepare(services, part)
             except ClientError as error:
+                if await claims.applied_before(services, claim):
+                    return await _repeated(services, body, parts, tries)
                 raise refused_alone(parts, part, error) from error
-        request = _request(body, parts)
+        request, inside = _request(services, body, parts, claim)
+        beside = claim if not inside else None
+        if await claims.applied_before(services, beside):
+            return await _repeated(services, body, parts, tries)
         outcome, reply = await atomic.transact(services, request, states.values())
         match outcome:
             case Applied():
+                if beside is not None:
+                    await claims.remember(services, beside)
                 await _mirror_all(services, parts)
                 return _reply(services, body, parts, reply)
             case Unknown():
                 await _queue_all(services, parts)
                 raise unknown_error()
             case Failed(Refused() as refused):
-                if refused.code == "IdempotentParameterMismatchException" and _token(body):
-                    # The token is made of the client's own token and body: it stands for an
-                    # earlier try of this very request, which was applied under other stamps.
-                    return {}
+                if beside is not None and refused.code == "IdempotentParameterMismatchException":
+                    # The token upstream is made of the client's token and request: it stands for
+                    # an earlier try of this very request, applied under other stamps.
+                    return await _repeated(services, body, parts, tries)
+                if await claims.applied_before(services, claim, refused, inside=inside):
+                    return await _repeated(services, body, parts, tries)
+                if inside:
+                    refused = claims.without_claim(refused)
                 if not await again(services, parts, refused):
                     raise await client_error(services, parts, refused)
                 await services.pause(tries)
             case _:
                 raise unreachable_error()
     raise busy()
+
+
+async def _repeated(services: Services, body: Body, parts: list[Part], tries: int) -> Body:
+    """The client's request was carried out before, perhaps by an earlier try of this call, which
+    did not hear of it and did not mirror it."""
+    if tries:
+        await _queue_all(services, parts)
+    return await claims.repeated(services, body, parts)
 
 
 # -- before -----------------------------------------------------------------------------------
@@ -216,28 +237,27 @@ def _follow(part: Part, follower: Side) -> Action:
     return follower_delete(wanted.table, follower, side_key(wanted, follower), part.stamp)
 
 
-def _request(body: Body, parts: list[Part]) -> Body:
+def _request(
+    services: Services, body: Body, parts: list[Part], claim: Claim | None
+) -> tuple[Body, bool]:
+    """What goes upstream, and whether it holds the claim of the client's token: a transaction that
+    is full without it has it beside."""
     members = [{verb.value: action} for part in parts for verb, action in part.members]
     if len(members) > ACTIONS_MAX:
         doubled = next((part.wish.table for part in parts if part.wish), None)
         assert doubled is not None, "only managed parts grow"
         raise unsupported(doubled, "a transaction whose two sides exceed 100 actions")
+    inside = claim is not None and len(members) < ACTIONS_MAX
+    if claim is not None and inside:
+        members.insert(0, claims.member(services, claim))
     request = pass_parameters(body, {"TransactItems": members})
-    stamps = [part.stamp for part in parts if part.stamp]
-    token = _token(body) or (atomic.token_of(stamps[0]) if stamps else None)
-    if token is not None:
-        request["ClientRequestToken"] = token
-    return request
-
-
-def _token(body: Body) -> str | None:
-    """The client's token bound to its body: the same request again is known by it, although it
-    carries other stamps."""
-    token = body.get("ClientRequestToken")
-    if not token:
-        return None
-    text = orjson.dumps([token, body["TransactItems"]], option=orjson.OPT_SORT_KEYS)
-    return sha256(text).hexdigest()[:36]
+    if claim is not None and not inside:
+        token = claim.upstream_token
+    else:
+        # Each try is a transaction of its own: its stamps differ, or what it was made from.
+        token = f"{services.random.getrandbits(36 * 4):036x}"
+    request["ClientRequestToken"] = token
+    return request, inside
 
 
 # -- after ------------------------------------------------------------------------------------

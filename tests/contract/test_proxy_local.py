@@ -8,6 +8,7 @@ from dualwrite.core.phases import Phase, Side
 from tests.contract.test_proxy import *  # noqa: F403
 from tests.contract.test_proxy_parameters import *  # noqa: F403
 from tests.contract.test_proxy_shapes import *  # noqa: F403
+from tests.contract.test_proxy_tokens import *  # noqa: F403
 from tests.contract.twins import Twin, a_twin, a_twin_rig
 from tests.engines_local import dynamodb_local
 from tests.proxy_harness import Rig, client_for

@@ -42,13 +42,15 @@ class Twin:
         self.used.add(table)
         return self.rig.tables[table].side(self.dialect).name
 
-    def both(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Call both, compare, and return what the client heard."""
+    def both(
+        self, operation: str, apart: tuple[str, ...] = (), **parameters: Any
+    ) -> dict[str, Any]:
+        """Call both, compare all but what stands ``apart``, and return what the client heard."""
         mine = outcome(self.rig.proxied, operation, **parameters)
         plain = outcome(self.rig.engine, operation, **self._plain(parameters))
         left, right = unmarked(comparable(mine)), comparable(self._managed(plain))
-        if self.rig.reference:
-            left.pop("message", None), right.pop("message", None)
+        for name in ("message", *apart) if self.rig.reference else apart:
+            left.pop(name, None), right.pop(name, None)
         assert left == right, operation
         return mine
 

@@ -221,3 +221,29 @@ def test_a_lost_answer_is_not_asked_for_again_without_a_lease(rig: Rig) -> None:
     assert heard["error"] == "InternalServerError"
     assert rig.hop.calls.count("TransactWriteItems") == 1
     assert repairs(rig) == ["transaction unknown"]
+
+
+@pytest.mark.parametrize("phase", [Phase.OFF, Phase.MIRROR_OLD, Phase.ATOMIC_OLD])
+def test_a_client_that_repeats_an_unknown_transaction_applies_it_once(
+    rig: Rig, phase: Phase
+) -> None:
+    """Each answer of the engine was lost, the client hears 500 and its SDK sends the same again."""
+    rig.stand(phase)
+    update = {
+        "TableName": "faults-notes",
+        "Key": {"endpoint_id": {"S": "acme-prod"}, "note_id": {"S": f"repeat-{phase.value}"}},
+        "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }  # fmt: skip
+
+    def transact() -> dict[str, Any]:
+        return outcome(rig.proxied, "transact_write_items", TransactItems=[{"Update": update}],
+                       ClientRequestToken=f"unknown-{phase.value}")  # fmt: skip
+
+    rig.hop.plan = lambda operation, request: "lose" if operation == "TransactWriteItems" else None
+    assert transact()["error"] == "InternalServerError"
+    rig.hop.plan = lambda operation, request: None
+    assert transact() == {}
+    [stored] = [
+        i for i in rig.items("notes", Side.OLD) if i["note_id"]["S"] == f"repeat-{phase.value}"
+    ]
+    assert stored["n"] == {"N": "1"}

@@ -30,6 +30,7 @@ class Engine:
         self.plan: list[str | EngineError | Callable[[], None]] = []
         self.writes: list[Mapping[str, Any]] = []
         self.tables: dict[str, dict[str, Any]] = {}
+        self.expiring: dict[str, dict[str, Any]] = {}
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         match operation:
@@ -48,6 +49,12 @@ class Engine:
                     "KeySchema": request["KeySchema"],
                     "TableStatus": "ACTIVE",
                 }
+                return {}
+            case "UpdateTimeToLive":
+                name = request["TableName"]
+                if name in self.expiring:
+                    raise Refused("ValidationException", "TimeToLive is already enabled", 400, {})
+                self.expiring[name] = request["TimeToLiveSpecification"]
                 return {}
         raise AssertionError(operation)
 
@@ -204,13 +211,14 @@ def test_a_delete_whose_answer_is_lost_is_found_out(step: str) -> None:
 
 
 def test_creating_twice_is_creating_once() -> None:
-    """A second call finds the table and is content."""
+    """A second call finds the table, with its time to live, and is content."""
 
     async def go() -> None:
         engine, clock = Engine(), VirtualClock()
         await clock.drive(table(engine, clock).create())
         await clock.drive(table(engine, clock).create())
         assert list(engine.tables) == ["control"]
+        assert engine.expiring == {"control": {"AttributeName": "expires", "Enabled": True}}
 
     asyncio.run(go())
 
