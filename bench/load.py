@@ -12,8 +12,8 @@ import socket
 import time
 from collections import deque
 
-from bench.requests import SPEC, coordinations, put_requests
-from dualwrite.spec_file import load
+from bench.cases import CASES
+from bench.requests import requests_of
 
 
 class Line:
@@ -109,12 +109,13 @@ def summary(taken: list[float], seconds: float) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--table", required=True)
+    parser.add_argument("--case", choices=tuple(CASES), default="put")
+    parser.add_argument("--managed", action="store_true", help="at the migrated table")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--rate", type=float, default=0.0, help="0: closed loop")
     arguments = parser.parse_args()
-    requests = put_requests(arguments.table, coordinations(load(SPEC)))
+    requests = requests_of(arguments.case, managed=arguments.managed)
     lines = [Line(arguments.port) for _ in range(arguments.connections)]
     started = time.perf_counter()
     if arguments.rate:

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 from botocore.credentials import ReadOnlyCredentials
 
-from bench.requests import SPEC
+from bench.cases import SPEC
 from dualwrite.adapters import logs, memory
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.metrics import PrometheusMetrics
@@ -66,13 +66,13 @@ class NoBigTransactions:
         raise AssertionError(f"no transaction is sent: {table}")
 
 
-def proxy_handler(engine: WireClient, clock: SystemClock) -> Handler:
-    """The product's own handler, in mirror mode."""
+def proxy_handler(engine: WireClient, clock: SystemClock, phase: Phase) -> Handler:
+    """The product's own handler, with every table in ``phase``."""
     migration = load(SPEC)
     proxy = Proxy(
         engine,
         migration,
-        StandingEpochs(migration, Phase.MIRROR_OLD),
+        StandingEpochs(migration, phase),
         NoParents(),
         NoRepairs(),
         clock,
@@ -94,7 +94,7 @@ def floor_handler(engine: WireClient, writes: int) -> Handler:
     return handle
 
 
-async def serve(backend_port: int, kind: str) -> None:
+async def serve(backend_port: int, kind: str, phase: Phase) -> None:
     logs.configure()
     clock = SystemClock()
     credentials = ReadOnlyCredentials("AKIDEXAMPLE", "secret", None)
@@ -105,7 +105,7 @@ async def serve(backend_port: int, kind: str) -> None:
         clock=clock,
     )
     handlers: dict[str, Callable[[], Handler]] = {
-        "proxy": lambda: proxy_handler(engine, clock),
+        "proxy": lambda: proxy_handler(engine, clock, phase),
         "floor-1": lambda: floor_handler(engine, 1),
         "floor-2": lambda: floor_handler(engine, 2),
     }
@@ -124,13 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", type=int, required=True)
     parser.add_argument("--kind", choices=("proxy", "floor-1", "floor-2"), default="proxy")
+    parser.add_argument("--phase", type=Phase, choices=tuple(Phase), default=Phase.MIRROR_OLD)
     parser.add_argument("--profile", type=Path, default=None)
     arguments = parser.parse_args()
     if arguments.profile is None:
-        uvloop.run(serve(arguments.backend, arguments.kind))
+        uvloop.run(serve(arguments.backend, arguments.kind, arguments.phase))
         return
     with cProfile.Profile(time.process_time) as profile:
-        uvloop.run(serve(arguments.backend, arguments.kind))
+        uvloop.run(serve(arguments.backend, arguments.kind, arguments.phase))
     profile.dump_stats(arguments.profile)
 
 
