@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup rehearse test check docs bench clean lock
+.PHONY: setup rehearse test check docs bench soak clean lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -30,8 +30,11 @@ test: check  ## set up everything, then check and run the whole test suite
 docs: $(READY)  ## renew what the documents take from the code
 	$(BIN)/python -m docs.generate
 
-bench: $(READY)  ## measure the proxy against a constant-answer backend
+bench: $(READY)  ## measure the proxy against a constant-answer backend, beside boto3 and nginx
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(READY)  ## ten minutes of full load: does a worker's memory stay flat?
+	$(BIN)/python -m bench.soak $(ARGS)
 
 lock: $(READY)  ## renew requirements.lock from pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
