@@ -43,6 +43,8 @@ class Settings:
     lease_seconds: float = 3.0
     upstream_connections_max: int = 64
     upstream_timeout_seconds: float = 10.0
+    follower_timeout_seconds: float = 3.0
+    """How long a client may wait for a follower that does not answer."""
     grace_seconds: float = 5.0
     """How long a stopping proxy lets the requests in flight end."""
     workers: int = 1

@@ -179,6 +179,7 @@ class Rig:
     """boto3 client at a second proxy before the same tables."""
     hop: "Hop"
     """Between proxy and engine; loses what a test tells it to."""
+    proxy: Proxy
     reference: bool = False
     """Whether the engine is DynamoDB Local: exact in what it accepts, other words in errors."""
     tables: dict[str, MigratedTable] = field(default_factory=dict)
@@ -230,31 +231,62 @@ LEFT = {"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}
 
 class Hop:
     """The wire client, with calls that can be lost before or after the engine has carried them
-    out. ``plan`` maps an upstream call to "refuse" (never sent), "lose" (sent, answer lost),
-    "throttle" (refused for now) or "leave" (a batch of which nothing was processed)."""
+    out. ``plan`` maps an upstream call to "refuse" (never sent), "cut" (lost on its way), "lose"
+    (sent, a success's answer lost), "deafen" (sent, any answer lost), "hang" (no answer until
+    ``patience_seconds``), "wait" (sent when ``gate`` opens), "throttle" (refused for now) or
+    "leave" (a batch of which nothing was processed)."""
+
+    patience_seconds = 3.0
 
     def __init__(self, wire: WireClient) -> None:
         self._wire = wire
         self.plan: Callable[[str, Mapping[str, Any]], str | None] = lambda operation, request: None
         self.calls: list[str] = []
+        self.forwards: list[str] = []
+        self.hanging = 0
+        self.gate = threading.Event()
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         self.calls.append(operation)
         fate = self.plan(operation, request)
         if fate == "refuse":
             raise Unreachable("the test cut the wire")
+        if fate == "cut":
+            raise OutcomeUnknown("the test cut the request off")
+        if fate == "hang":
+            self.hanging += 1
+            await asyncio.sleep(self.patience_seconds)
+            raise OutcomeUnknown("the test never answered")
+        if fate == "wait":
+            self.hanging += 1
+            await asyncio.to_thread(self.gate.wait, 30)
         if fate == "throttle":
             raise Refused("ThrottlingException", "Rate exceeded", 400, {})
         if fate == "leave":
             return {LEFT[operation]: request["RequestItems"]}
-        answer = await self._wire.call(operation, request)
-        if fate == "lose":
+        try:
+            answer = await self._wire.call(operation, request)
+        except Refused:
+            if fate == "deafen":
+                raise OutcomeUnknown("the test lost the refusal") from None
+            raise
+        if fate in ("lose", "deafen"):
             raise OutcomeUnknown("the test lost the answer")
         return answer
 
     async def forward(
         self, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
     ) -> Any:
+        operation = target.rpartition(".")[2]
+        self.forwards.append(operation)
+        fate = self.plan(operation, {})
+        if fate == "cut":
+            raise OutcomeUnknown("the test cut the request off")
+        if fate == "refuse":
+            raise Unreachable("the test cut the wire")
+        if fate == "hang":
+            self.hanging += 1
+            await asyncio.sleep(self.patience_seconds)
         return await self._wire.forward(headers, target, body)
 
 
@@ -271,7 +303,7 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
         epochs, records, metrics = SetEpochs(), MemoryRecords(), MemoryMetrics()
         clock = SystemClock()
 
-        async def start(name: str) -> tuple[WireClient, Hop, Server, int]:
+        async def start(name: str) -> tuple[WireClient, Hop, Proxy, Server, int]:
             wire = WireClient(
                 engine, region="us-east-1", clock=clock,
                 credentials=lambda: ReadOnlyCredentials("test", "test", None),
@@ -284,10 +316,10 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
                 big_transactions=BigTransactionCounts(records, clock, process_id=name),
             )  # fmt: skip
             server = Server(proxy.handle, host="127.0.0.1", port=0)
-            return wire, hop, server, await server.start()
+            return wire, hop, proxy, server, await server.start()
 
         started = [run(start(name)) for name in (prefix, f"{prefix}beside")]
-        (_, hop, _, port), (_, _, _, other_port) = started
+        (_, hop, proxy, _, port), (_, _, _, _, other_port) = started
         url = f"http://127.0.0.1:{port}"
         beside = client_for(f"http://127.0.0.1:{other_port}")
         rig = Rig(
@@ -302,12 +334,13 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
             run,
             beside,
             hop,
+            proxy,
         )
         rig.tables = dict(migration.by_name)
         try:
             yield rig
         finally:
-            for wire, _, server, _ in started:
+            for wire, _, _, server, _ in started:
                 run(server.stop(5.0))
                 run(wire.close())
 

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -39,8 +39,8 @@ class PrometheusMetrics(Collector):
         self._numbers: dict[_Key, float] = {}
         self._histograms: dict[_Key, list[float]] = {}
         self._counts = dict.fromkeys(specs, 0)
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
 
     def add(self, name: str, *labels: str, amount: float = 1.0) -> None:
         key = (name, labels)
@@ -66,15 +66,7 @@ class PrometheusMetrics(Collector):
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
-
-    def serve(self, port: int) -> int:
-        """Answer ``/metrics`` on loopback from a daemon thread; gives the port (0: a free one).
-
-        Raises OSError where the port is in use.
-        """
-        server, _ = start_http_server(port, addr="127.0.0.1", registry=self._registry)
-        return server.server_port
+        return generate_latest(self.registry)
 
     def collect(self) -> Iterable[Metric]:
         """What a scrape shows; called by prometheus_client."""

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 
 from dualwrite.adapters.connection import Address, Connection, Limits, Reply
-from dualwrite.core.errors import Unreachable
+from dualwrite.core.errors import Overloaded, Unreachable
 
 TICK_SECONDS = 0.25
 """How often deadlines are looked at: one timer for the whole pool instead of one a request."""
@@ -93,7 +93,7 @@ class Pool:
 
     async def _wait(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Connection | None:
         if len(self._waiters) >= self._limits.waiters_max:
-            raise Unreachable(
+            raise Overloaded(
                 f"{len(self._waiters)} requests already wait for a connection to {self._address}"
             )
         waiter: asyncio.Future[Connection | None] = loop.create_future()

@@ -1,6 +1,7 @@
 """A process that works under epochs: it knows each table's state, holds a lease, acknowledges."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -75,6 +76,7 @@ class Member:
         port: int = 0,
         metrics_port: int = 0,
         pid: int = 0,
+        held_back: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -86,6 +88,7 @@ class Member:
         self._port = port
         self._metrics_port = metrics_port
         self._pid = pid
+        self._held_back = held_back
         self._started_ms = clock.wall_ms()
         self._tables = {table.name: _Held(table.name) for table in migration.tables}
         self._polling = asyncio.Lock()
@@ -247,6 +250,8 @@ class Member:
         told = self._lease.told
         if told is None or told.acks != self._acks():
             return True
+        if tuple(told.held_back) != tuple(self._held_back()):
+            return True
         return self._clock.monotonic_seconds() - self._lease.sent >= self._lease_seconds / 3
 
     def _describe(self, counter: int) -> records.Member:
@@ -260,6 +265,7 @@ class Member:
             port=self._port,
             started_ms=self._started_ms,
             process=self._process_id,
+            held_back=self._held_back(),
         )
 
     def _acks(self) -> dict[str, int]:

@@ -59,8 +59,16 @@ class Unreachable(EngineError):
     """No connection could be made or nothing was sent: nothing was written."""
 
 
+class Overloaded(Unreachable):
+    """Too many requests wait for a connection already: nothing was sent."""
+
+
 class OutcomeUnknown(EngineError):
     """The request was sent and no answer came, or a 5xx did: it may have been applied."""
+
+
+class CutOff(OutcomeUnknown):
+    """We gave up waiting because this process stops."""
 
 
 RETRYABLE = frozenset(
@@ -74,3 +82,12 @@ RETRYABLE = frozenset(
     }
 )
 """Refusals that say "not now": the same request may be sent again."""
+
+THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+    }
+)
+"""Refusals of an engine, or a table, that has too much to do."""

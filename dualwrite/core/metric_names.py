@@ -22,6 +22,9 @@ CLIENT_SECONDS = "dualwrite_client_seconds"
 LEADER_SECONDS = "dualwrite_leader_seconds"
 FOLLOWER_SECONDS = "dualwrite_follower_seconds"
 FOLLOWER_OUTCOMES = "dualwrite_follower_outcomes_total"
+FOLLOWER_BREAKER = "dualwrite_follower_breaker"
+REPEATS = "dualwrite_repeats_total"
+SHED = "dualwrite_shed_total"
 UNITS = "dualwrite_capacity_units_total"
 READS = "dualwrite_reads_total"
 SHADOW_READS = "dualwrite_shadow_reads_total"
@@ -49,6 +52,11 @@ METRICS: dict[str, MetricSpec] = {
     LEADER_SECONDS: MetricSpec("histogram", "Time of the leader's write", ("table",)),
     FOLLOWER_SECONDS: MetricSpec("histogram", "Time of the follower's write", ("table",)),
     FOLLOWER_OUTCOMES: MetricSpec("counter", "Follower writes by outcome", ("table", "outcome")),
+    FOLLOWER_BREAKER: MetricSpec("gauge", "0 closed, 1 half-open, 2 open: the follower is left out",
+                                 ("table", "side")),
+    REPEATS: MetricSpec("counter", "Requests sent again, or not for want of budget",
+                        ("side", "trouble", "verdict")),
+    SHED: MetricSpec("counter", "Client requests refused because too many are in hand"),
     UNITS: MetricSpec("counter", "Capacity units that client writes took", ("table", "side")),
     READS: MetricSpec("counter", "Reads served, by side", ("table", "side")),
     SHADOW_READS: MetricSpec("counter", "Reads compared on both sides", ("table", "verdict")),

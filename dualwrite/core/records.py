@@ -4,7 +4,7 @@ They live in the control table behind the ``Records`` port: a record has a kind,
 version, and is changed by compare-and-set. ``dump`` and ``load`` turn the values into JSON.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -64,6 +64,8 @@ class Member:
     started_ms: int = 0
     process: str = ""
     """Whose life this is; the controller's record has a fixed name."""
+    held_back: Sequence[str] = ()
+    """Tables whose follower this proxy leaves out, because it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

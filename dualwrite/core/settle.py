@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.core.errors import ClientError, EngineError, Refused
+from dualwrite.core.errors import (
+    ClientError,
+    EngineError,
+    Overloaded,
+    Refused,
+    Unreachable,
+)
 from dualwrite.core.items import Item, stamp_of
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
@@ -45,6 +51,12 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Not sent: the follower has not answered for a while and nobody waits for it, or this process
+    may not write any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Sent, and no answer: written or not."""
 
@@ -62,7 +74,7 @@ class Settled:
     follower: str
 
 
-def settle_follower(outcome: Outcome) -> Settled:
+def settle_follower(outcome: Outcome | Held) -> Settled:
     """What the follower's answer means, after the leader has applied the write."""
     match outcome:
         case Applied():
@@ -71,6 +83,8 @@ def settle_follower(outcome: Outcome) -> Settled:
             return Settled(repair=False, follower="refused")
         case Unknown():
             return Settled(repair=True, follower="unknown")
+        case Held():
+            return Settled(repair=True, follower="held")
         case _:
             return Settled(repair=True, follower="failed")
 
@@ -83,6 +97,13 @@ def judge_guarded(item: Item | None, stamp: str) -> Outcome:
     if standing == stamp:
         return Applied({})
     return RefusedAsOlder(standing)
+
+
+def judge_repeated(item: Item | None, stamp: str, doubt: Unknown) -> Outcome:
+    """A repeat was refused after an unknown outcome: only our own stamp proves what became of the
+    first try. A newer one may stand over ours, and an older one says what held at this moment, not
+    what held when the first try came."""
+    return Applied({"Attributes": item}) if item and stamp_of(item) == stamp else doubt
 
 
 def judge_based(item: Item | None, base_exists: bool, base_stamp: str | None) -> Outcome:
@@ -138,6 +159,16 @@ def busy() -> ClientError:
     return ClientError(
         "ThrottlingException", "Too many writers at this item at once; the write was not applied"
     )
+
+
+def shed_error() -> ClientError:
+    """More is in hand here than can be: an error that every SDK retries after a pause."""
+    return ClientError("ThrottlingException", "Rate of requests exceeds the allowed throughput.")
+
+
+def unreached_error(error: Unreachable) -> ClientError:
+    """Nothing was sent: for want of room, or of an engine."""
+    return shed_error() if isinstance(error, Overloaded) else unreachable_error()
 
 
 def unknown_error() -> ClientError:

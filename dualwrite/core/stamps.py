@@ -11,6 +11,8 @@ from typing import Self
 
 LOGICAL_MAX = 99_999
 WRITER_LENGTH = 8
+EPOCH_AT = slice(20, 26)
+"""Where the epoch stands in a stamp's text."""
 FLOOR = "0000000000000.00000.000000.floor000.00000000"
 """Older than every write; carried by items that were copied before anyone stamped them."""
 
@@ -36,6 +38,12 @@ class Stamp:
         if str(stamp) != text or len(text) != len(FLOOR):
             raise ValueError(f"not of the fixed width that makes stamps comparable: {text!r}")
         return stamp
+
+
+def epoch_of(text: str) -> int | None:
+    """The epoch that a stamp was given out under; None for a text that no clock wrote."""
+    part = text[EPOCH_AT]
+    return int(part) if part.isdecimal() else None
 
 
 class HybridClock:

@@ -1,10 +1,19 @@
 """Both sides in one transaction, sent under a token so that our own retries are applied once."""
 
+from asyncio import CancelledError
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dualwrite.core import metric_names
-from dualwrite.core.errors import LeaseExpired, OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.errors import (
+    THROTTLED,
+    CutOff,
+    EngineError,
+    LeaseExpired,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
@@ -17,6 +26,7 @@ from dualwrite.core.plan import (
     side_key,
     verb_of,
 )
+from dualwrite.core.repeats import Sort
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,
@@ -43,8 +53,8 @@ from dualwrite.proxy.services import (
 )
 from dualwrite.proxy.views import besides, capacity_as
 
-UNKNOWN_TRIES_MAX = 3
-"""Sends of one transaction under one token while no answer comes."""
+BOTH_SIDES = "both"
+"""Whose budget pays for the repeat of a transaction."""
 DIRECTED_UNITS = ("ReadCapacityUnits", "WriteCapacityUnits")
 """Told of transactions, not of single calls."""
 
@@ -115,25 +125,31 @@ async def transact(
 
     Raises LeaseExpired before anything was sent.
     """
-    last: OutcomeUnknown | None = None
-    for tries in range(UNKNOWN_TRIES_MAX):
+    doubt: OutcomeUnknown | None = None
+    tries = services.health.tries(BOTH_SIDES, Sort.TOKENED, services.clock.monotonic_seconds())
+    while True:
         try:
             services.vouch(states)
             reply = await services.engine.call("TransactWriteItems", request)
             return Applied(reply), reply
         except Refused as refused:
-            return Failed(refused), {}
-        except Unreachable as unreachable:
-            return (Failed(unreachable) if last is None else Unknown(last)), {}
+            # After an unknown outcome this may be the first try, which is still under way: to go
+            # on under another token would apply the transaction twice.
+            if doubt is None or not (is_conflict(refused) or refused.code in THROTTLED):
+                return Failed(refused), {}
+            error: EngineError = doubt
         except LeaseExpired:
-            if last is None:
+            if doubt is None:
                 raise
-            return Unknown(last), {}
+            return Unknown(doubt), {}
         except OutcomeUnknown as unknown:
-            last = unknown
-            await services.pause(tries)
-    assert last is not None, "the loop ends here only after an unknown outcome"
-    return Unknown(last), {}
+            error = doubt = unknown
+        except Unreachable as unreachable:
+            error = unreachable
+        except CancelledError:
+            return Unknown(CutOff("this process stops")), {}
+        if not await tries.again(error):
+            return (Failed(error) if doubt is None else Unknown(doubt)), {}
 
 
 def token_of(stamp: str) -> str:

@@ -22,6 +22,7 @@ from dualwrite.core.plan import (
     pass_parameters,
     side_key,
 )
+from dualwrite.core.repeats import sort_of_write
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     Applied,
@@ -35,16 +36,16 @@ from dualwrite.core.settle import (
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Row, annotated
 from dualwrite.proxy import atomic
+from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.refusals import refuse
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
-    attempt,
+    attempt_stamped,
     call,
     client_row,
     count_units,
     mapped,
-    mirror,
     stored_row,
 )
 from dualwrite.proxy.views import besides, returned
@@ -82,8 +83,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
                 services, wish, state, base.seen, stamp, action, follow
             )
         else:
-            services.vouch((state,))
-            outcome, reply = await _one(services, wish, base.seen, action)
+            outcome, reply = await _one(services, wish, state, base.seen, stamp, action)
         if isinstance(outcome, Moved):
             await services.pause(tries)
             continue
@@ -183,8 +183,14 @@ def follower_write(wish: Wish, side: Side, stamp: str, after: Row | None) -> Act
     return follower_put(wish.table, side, after)
 
 
-async def _one(services: Services, wish: Wish, seen: Seen, action: Action) -> tuple[Outcome, Body]:
-    result = await attempt(services, pass_parameters(wish.body, action))
+async def _one(
+    services: Services, wish: Wish, state: TableState, seen: Seen, stamp: str, action: Action
+) -> tuple[Outcome, Body]:
+    """The leader's write alone. A base without a stamp may come back unseen, so that a repeat over
+    it would prove nothing."""
+    sort = sort_of_write(wish, told=seen.stamp is not None)
+    pass_parameters(wish.body, action)
+    result = await attempt_stamped(services, state, action, stamp, sort)
     if isinstance(result, Refused):
         return judge_based(old_item(result), seen.exists, seen.stamp), {}
     return result, dict(result.reply) if isinstance(result, Applied) else {}

@@ -19,12 +19,12 @@ from dualwrite.core.shapes import shaped
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row
 from dualwrite.proxy import writes
+from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
     Services,
     call,
     client_row,
     count_units_of,
-    mirror,
     queue_repair,
 )
 from dualwrite.proxy.views import capacity_as, collection, merged

@@ -19,7 +19,15 @@ from dualwrite.core.errors import (
     ValidationError,
 )
 from dualwrite.core.phases import Phase, Side, TableState
-from dualwrite.core.ports import BigTransactionLog, Clock, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.ports import (
+    BigTransactionLog,
+    Clock,
+    Dynamo,
+    Epochs,
+    Metrics,
+    Parents,
+    RepairQueue,
+)
 from dualwrite.core.requests import (
     SCOPES,
     VERBS,
@@ -31,12 +39,13 @@ from dualwrite.core.requests import (
     unsupported,
     wish,
 )
-from dualwrite.core.settle import CANCELED, unknown_error, unreachable_error
+from dualwrite.core.settle import CANCELED, shed_error, unknown_error, unreached_error
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy import batch_reads, batches, reads, transactions, writes
+from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import HttpReply, HttpRequest
-from dualwrite.proxy.services import Engine, Services
+from dualwrite.proxy.services import Engine, Services, forward
 from dualwrite.proxy.shadow import Shadows
 
 log = structlog.get_logger()
@@ -46,6 +55,9 @@ UNMANAGED = "-"
 """The table label of what is passed through."""
 SEVERAL = "several"
 """The table label of a request that names more than one managed table."""
+REQUESTS_MAX = 512
+"""Requests in hand at once; one more is told to come again. At 64 connections to the engine the
+last of them waits for eight others, which is a pause; with more it would be a queue."""
 CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.0")
 TYPE_PREFIXES = {
     "ValidationException": "com.amazon.coral.validate#",
@@ -78,12 +90,21 @@ class Proxy:
         process_id: str,
         big_transactions: BigTransactionLog,
         random: Random | None = None,
+        follower: Dynamo | None = None,
+        health: Health | None = None,
+        requests_max: int = REQUESTS_MAX,
     ) -> None:
+        """``follower`` is what followers are written through, where that is not ``engine``;
+        ``requests_max`` bounds the requests in hand at once."""
         self._random = random or Random()
+        self.requests_max = requests_max
+        self._in_hand = 0
+        self.health = health or Health(clock, metrics, self._random)
         writer = f"{crc32(process_id.encode()):08x}"[:WRITER_LENGTH]
         self._services = Services(
             engine, migration, epochs, parents, repairs, big_transactions, clock, metrics,
             HybridClock(writer, clock.wall_ms), self._random,
+            self.health, follower or engine,
         )  # fmt: skip
         self._shadows = Shadows(self._services)
         self._needles = tuple(name.encode() for name in migration.by_physical)
@@ -92,6 +113,9 @@ class Proxy:
         """Answer one request; never raises."""
         if request.method != b"POST":
             return _healthy(request)
+        if self._in_hand >= self.requests_max:
+            return self._shed()
+        self._in_hand += 1
         started = perf_counter()
         target = _target_of(request)
         operation = target.rpartition(".")[2]
@@ -103,7 +127,7 @@ class Proxy:
                 body = _parsed(request.body)
                 named = self._tables(operation, body)
             if not named:
-                reply = await self._services.engine.forward(request.headers, target, request.body)
+                reply = await forward(self._services, request.headers, target, request.body)
                 return HttpReply(reply.status, reply.headers, reply.body)
             table = next(iter(named)) if len(named) == 1 else SEVERAL
             answer = _json(200, orjson.dumps(await self._serve(operation, body, named)), request_id)
@@ -115,8 +139,15 @@ class Proxy:
                             request_id=request_id, error=str(error),
                             exc_info=not isinstance(error, DualwriteError))  # fmt: skip
             answer, status = _error(heard, request_id), heard.code
+        finally:
+            self._in_hand -= 1
         self._count(table, operation, status, started)
         return answer
+
+    def _shed(self) -> HttpReply:
+        """Refuse a request before it is looked at: those in hand would only get slower by it."""
+        self._services.metrics.add(metric_names.SHED)
+        return _error(shed_error(), f"{self._random.getrandbits(208):052X}")
 
     def _concerns(self, target: str, operation: str, body: bytes) -> bool:
         """Whether a request could touch a managed table; a quick look at the bytes. JSON escapes
@@ -220,7 +251,7 @@ def _heard(error: Exception) -> ClientError:
         case LeaseExpired():
             return ClientError("ServiceUnavailable", f"{error}; nothing was written", status=503)
         case Unreachable():
-            return unreachable_error()
+            return unreached_error(error)
     return unknown_error()
 
 

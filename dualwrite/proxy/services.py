@@ -1,5 +1,6 @@
 """What every handler of the proxy works with, and the few things they all do with it."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +11,7 @@ import structlog
 from dualwrite.core import metric_names
 from dualwrite.core.errors import (
     ClientError,
+    CutOff,
     EngineError,
     LeaseExpired,
     OutcomeUnknown,
@@ -29,21 +31,21 @@ from dualwrite.core.ports import (
     Parents,
     RepairQueue,
 )
+from dualwrite.core.repeats import Sort, repeat_of, sort_of_operation
 from dualwrite.core.requests import Wish
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
     Failed,
     Outcome,
-    RefusedAsOlder,
     Unknown,
     condition_failed,
-    judge_guarded,
+    judge_repeated,
     old_item,
-    settle_follower,
     single_error,
     unknown_error,
     unreachable_error,
+    unreached_error,
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import FLOOR, HybridClock
@@ -57,6 +59,7 @@ from dualwrite.core.transform import (
     row_from_stored,
 )
 from dualwrite.lookups import answered
+from dualwrite.proxy.health import UNMANAGED, Health
 
 log = structlog.get_logger()
 
@@ -99,6 +102,10 @@ class Services:
     metrics: Metrics
     stamps: HybridClock
     random: Random
+    health: Health
+    follower: Dynamo
+    """The engine again, over connections of their own and with less patience: a follower that
+    hangs keeps no leader waiting."""
 
     def vouch(self, states: Iterable[TableState]) -> None:
         """Whether writes begun under ``states`` may still be sent; raises LeaseExpired.
@@ -116,31 +123,110 @@ class Services:
         await self.clock.sleep(self.random.uniform(0, bound))
 
 
+def side_label(services: Services, request: Mapping[str, Any]) -> str:
+    """The side whose budget pays for a repeat of this request."""
+    found = services.migration.by_physical.get(request.get("TableName", ""))
+    return UNMANAGED if found is None else found[1].value
+
+
 async def call(services: Services, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """One engine call for a client; raises ClientError in the form the client expects."""
+    """One engine call for a client, a read again where no answer came; raises ClientError in the
+    form the client expects."""
+    tries = None
+    started = services.clock.monotonic_seconds()
+    while True:
+        try:
+            return await services.engine.call(operation, request)
+        except Refused as refused:
+            raise single_error(refused) from refused
+        except (Unreachable, OutcomeUnknown) as error:
+            if tries is None:
+                sort = sort_of_operation(operation)
+                tries = services.health.tries(side_label(services, request), sort, started)
+            if await tries.again(error):
+                continue
+            if isinstance(error, Unreachable):
+                raise unreached_error(error) from error
+            raise unknown_error() from error
+        except CancelledError as error:
+            raise unknown_error() from error
+
+
+async def forward(
+    services: Services, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
+) -> Reply:
+    """Pass a request on as it came, a read again where no answer comes; raises EngineError. An
+    answer is passed on whatever it says: an SDK has its own patience with a 5xx."""
+    started = services.clock.monotonic_seconds()
     try:
-        return await services.engine.call(operation, request)
-    except Refused as refused:
-        raise single_error(refused) from refused
-    except Unreachable as unreachable:
-        raise unreachable_error() from unreachable
-    except OutcomeUnknown as unknown:
-        raise unknown_error() from unknown
+        return await services.engine.forward(headers, target, body)
+    except (Unreachable, OutcomeUnknown) as error:
+        sort = sort_of_operation(target.rpartition(".")[2])
+        tries = services.health.tries(UNMANAGED, sort, started)
+        last: EngineError = error
+    while await tries.again(last):
+        try:
+            return await services.engine.forward(headers, target, body)
+        except (Unreachable, OutcomeUnknown) as error:
+            last = error
+    raise last
 
 
 async def attempt(
-    services: Services, action: Action, operation: str | None = None
+    services: Services,
+    action: Action,
+    operation: str | None = None,
+    *,
+    engine: Dynamo | None = None,
 ) -> Outcome | Refused:
-    """Send one write; ``operation`` where the action does not tell it. A refused condition is left
-    to the caller to judge."""
+    """Send one write; ``operation`` where the action does not tell it, ``engine`` where it is not
+    the leaders'. A refused condition is left to the caller to judge.
+
+    A handler that is cut off, because this process stops, has an unknown outcome like any other,
+    so that its key is queued for repair.
+    """
     try:
-        return Applied(await services.engine.call(operation or operation_of(action), action))
+        sender = engine or services.engine
+        return Applied(await sender.call(operation or operation_of(action), action))
     except Refused as refused:
         return refused if condition_failed(refused) else Failed(refused)
     except Unreachable as unreachable:
         return Failed(unreachable)
     except OutcomeUnknown as unknown:
         return Unknown(unknown)
+    except CancelledError:
+        return Unknown(CutOff("this process stops"))
+
+
+async def attempt_stamped(
+    services: Services, state: TableState, action: Action, stamp: str, sort: Sort
+) -> Outcome | Refused:
+    """Send a leader's guarded write, again where its repeat tells what became of it.
+
+    Raises LeaseExpired before anything was sent.
+    """
+    services.vouch((state,))
+    started = services.clock.monotonic_seconds()
+    result = await attempt(services, action)
+    if not isinstance(result, Unknown | Failed):
+        return result
+    doubt: Unknown | None = None
+    tries = services.health.tries(side_label(services, action), sort, started)
+    while isinstance(result, Unknown | Failed):
+        if isinstance(result, Unknown) and doubt is None:
+            doubt, action = result, repeat_of(action)
+        if not await tries.again(result.error):
+            return doubt or result
+        try:
+            services.vouch((state,))
+        except LeaseExpired:
+            if doubt is None:
+                raise
+            return doubt
+        result = await attempt(services, action)
+    if doubt is not None and isinstance(result, Refused):
+        return judge_repeated(old_item(result), stamp, doubt)
+    return result
 
 
 def raise_for(outcome: Outcome, wants_old: Item | None) -> None:
@@ -153,6 +239,8 @@ def raise_for(outcome: Outcome, wants_old: Item | None) -> None:
             )
         case Failed(Refused() as refused):
             raise single_error(refused)
+        case Failed(Unreachable() as unreachable):
+            raise unreached_error(unreachable)
         case Failed():
             raise unreachable_error()
         case Unknown():
@@ -223,34 +311,6 @@ async def annotate(services: Services, table: MigratedTable, side: Side, item: I
             raise single_error(refused) from refused
     except EngineError as error:
         raise unreachable_error() from error
-
-
-async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:
-    """Write the follower after the leader; what is not surely there is queued for repair."""
-    started = services.clock.monotonic_seconds()
-    result = await attempt(services, action)
-    outcome: Outcome
-    if isinstance(result, Refused):
-        judged = judge_guarded(old_item(result), stamp)
-        outcome = Failed(result) if isinstance(judged, ConditionFalse) else judged
-    else:
-        outcome = result
-    settled = settle_follower(outcome)
-    metrics = services.metrics
-    metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
-    metrics.observe(
-        metric_names.FOLLOWER_SECONDS, table.name,
-        value=services.clock.monotonic_seconds() - started,
-    )  # fmt: skip
-    if isinstance(outcome, Applied):
-        side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
-        count_units(services, table, side, outcome.reply)
-    elif isinstance(outcome, RefusedAsOlder):
-        services.stamps.observe(outcome.stamp)
-    if settled.repair:
-        side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
-        key = action["Item"] if "Item" in action else action["Key"]
-        await queue_repair(services, table, side, key, f"follower write {settled.follower}")
 
 
 async def queue_repair(

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 
 from dualwrite.core import metric_names
 from dualwrite.core.client_tokens import Claim, claim_of
-from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
+from dualwrite.core.errors import (
+    ClientError,
+    EngineError,
+    Refused,
+    Unreachable,
+    ValidationError,
+)
 from dualwrite.core.items import key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
@@ -31,16 +37,17 @@ from dualwrite.core.settle import (
     busy,
     unknown_error,
     unreachable_error,
+    unreached_error,
 )
 from dualwrite.core.shapes import shaped
 from dualwrite.proxy import atomic, based, claims, writes
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
+from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     client_row,
     count_units_of,
-    mirror,
     queue_repair,
 )
 from dualwrite.proxy.views import capacity_as, collection
@@ -94,6 +101,8 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
                 if not await again(services, parts, refused):
                     raise await client_error(services, parts, refused)
                 await services.pause(tries)
+            case Failed(Unreachable() as unreachable):
+                raise unreached_error(unreachable)
             case _:
                 raise unreachable_error()
     raise busy()

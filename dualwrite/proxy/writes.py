@@ -18,6 +18,7 @@ from dualwrite.core.plan import (
     side_key,
     wants_base,
 )
+from dualwrite.core.repeats import sort_of_write
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     Applied,
@@ -41,15 +42,16 @@ from dualwrite.core.transform import (
 )
 from dualwrite.lookups import answered
 from dualwrite.proxy import atomic, based
+from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.refusals import refuse
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     attempt,
+    attempt_stamped,
     client_row,
     count_units,
     mapped,
-    mirror,
     queue_repair,
 )
 from dualwrite.proxy.views import besides, client_item, visible
@@ -155,6 +157,7 @@ async def _lead(
     A newer stamp moves our clock. Raises ClientError.
     """
     side = state.phase.leader
+    told = plain if wish.verb is Verb.UPDATE else wish.return_values == "NONE"
     for tries in range(TRIES_MAX):
         stamp = services.stamps.next(state.epoch)
         action = leader_action(wish, side, stamp, row)
@@ -163,9 +166,10 @@ async def _lead(
             action["ReturnValues"] = "ALL_NEW"
         elif "ReturnValues" in wish.body:
             action["ReturnValues"] = wish.return_values
-        services.vouch((state,))
         started = services.clock.monotonic_seconds()
-        result = await attempt(services, action)
+        result = await attempt_stamped(
+            services, state, action, stamp, sort_of_write(wish, told=told)
+        )
         outcome: Outcome = (
             judge_guarded(old_item(result), stamp) if isinstance(result, Refused) else result
         )

@@ -34,6 +34,7 @@ def client(
     clock: Clock,
     stack: AsyncExitStack,
     connections_max: int,
+    timeout_seconds: float | None = None,
 ) -> WireClient:
     """A client of the engine that lives as long as ``stack``."""
     client = WireClient(
@@ -42,7 +43,7 @@ def client(
         credentials=upstream,
         clock=clock,
         connections_max=connections_max,
-        timeout_seconds=settings.upstream_timeout_seconds,
+        timeout_seconds=timeout_seconds or settings.upstream_timeout_seconds,
     )
     stack.push_async_callback(client.close)
     return client

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,11 @@ import structlog
 import uvloop
 
 from dualwrite import spec_file
-from dualwrite.adapters import logs, memory
+from dualwrite.adapters import logs, memory, pages
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.metrics import PrometheusMetrics
+from dualwrite.adapters.pages import Readiness
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.wire import WireClient
@@ -50,17 +51,23 @@ class Parts:
     settings: Settings
     migration: Migration
     dynamo: WireClient
+    connect: Callable[[float], WireClient]
+    """Another client of the engine, with so many seconds of patience."""
     records: Records
     clock: Clock
     metrics: PrometheusMetrics
     metrics_port: int
+    readiness: Readiness
     process_id: str
     dummy_credentials: bool
     stop: asyncio.Event
 
-    def member(self, role: Role, port: int = 0) -> Member:
-        """This process under a lease."""
-        return Member(
+    def member(
+        self, role: Role, port: int = 0, held_back: Callable[[], Sequence[str]] = tuple
+    ) -> Member:
+        """This process under a lease, without which it is not ready; while it stops it is not
+        either."""
+        member = Member(
             self.records,
             self.migration,
             self.clock,
@@ -71,7 +78,16 @@ class Parts:
             port=port,
             metrics_port=self.metrics_port,
             pid=os.getpid(),
+            held_back=held_back,
         )
+
+        def lease() -> str | None:
+            held = member.lease_left_seconds() > 0
+            return None if held else "no lease is held: the control table is not reached"
+
+        self.readiness.require(lease)
+        self.readiness.require(lambda: "it is stopping" if self.stop.is_set() else None)
+        return member
 
     def repairs(self) -> Repairs:
         return Repairs(self.records, self.clock)
@@ -82,6 +98,7 @@ class Parts:
     def ready(self, role: Role, port: int = 0) -> None:
         """Tell whoever started us, on standard output, that we serve."""
         memory.settle()
+        self.readiness.started = True
         line = {
             "ready": True,
             "role": role.value,
@@ -117,22 +134,30 @@ async def _process(settings: Settings, main: Callable[[Parts], Awaitable[None]])
             watch = await _stop_with_parent(stop)
             stack.callback(watch.cancel)
         found = upstream(settings, clock, stack)
-        dynamo = client(settings, found, clock, stack, settings.upstream_connections_max)
+
+        def connect(timeout_seconds: float) -> WireClient:
+            connections_max = settings.upstream_connections_max
+            return client(settings, found, clock, stack, connections_max, timeout_seconds)
+
+        dynamo = connect(settings.upstream_timeout_seconds)
         control = client(settings, found, clock, stack, CONTROL_CONNECTIONS_MAX)
         records = ControlTable(control, migration.control_table, clock=clock)
         await require(records, migration)
         metrics = PrometheusMetrics()
         with port_in_use("--metrics-port", settings.metrics_port):
-            metrics_port = metrics.serve(settings.metrics_port)
+            readiness = Readiness()
+            metrics_port = pages.serve(settings.metrics_port, metrics.registry, readiness)
         await main(
             Parts(
                 settings,
                 migration,
                 dynamo,
+                connect,
                 records,
                 clock,
                 metrics,
                 metrics_port,
+                readiness,
                 process_id,
                 found.dummy,
                 stop,

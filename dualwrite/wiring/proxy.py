@@ -1,6 +1,9 @@
 """The process that serves applications."""
 
+from random import Random
+
 from dualwrite.adapters.big_transactions import BigTransactionCounts
+from dualwrite.proxy.health import Health
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import HttpReply, HttpRequest, Server
 from dualwrite.settings import Role, Settings
@@ -19,7 +22,9 @@ async def _proxy(parts: Parts) -> None:
     )
     with port_in_use("--port", settings.port):
         port = await server.start()
-    member = parts.member(Role.PROXY, port)
+    random = Random()
+    health = Health(parts.clock, parts.metrics, random)
+    member = parts.member(Role.PROXY, port, health.held_back)
     proxy = Proxy(
         parts.dynamo,
         parts.migration,
@@ -32,6 +37,9 @@ async def _proxy(parts: Parts) -> None:
         big_transactions=BigTransactionCounts(
             parts.records, parts.clock, process_id=parts.process_id
         ),
+        random=random,
+        follower=parts.connect(settings.follower_timeout_seconds),
+        health=health,
     )
     await member.start()
     server.handler = proxy.handle

@@ -47,7 +47,7 @@ def fail(rig: Rig, side: Side, fate: str) -> None:
     rig.hop.plan = plan
 
 
-@pytest.mark.parametrize(("fate", "reason"), [("refuse", "failed"), ("lose", "unknown")])
+@pytest.mark.parametrize(("fate", "reason"), [("refuse", "failed"), ("deafen", "unknown")])
 def test_a_follower_that_fails_is_repaired_and_the_client_succeeds(
     rig: Rig, fate: str, reason: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_leader_that_was_not_reached_wrote_nothing(rig: Rig) -> None:
 
 def test_a_lost_answer_of_the_leader_stays_unknown(rig: Rig) -> None:
     """The write may stand or not: the client hears DynamoDB's own 500 and the key is repaired."""
-    fail(rig, Side.OLD, "lose")
+    fail(rig, Side.OLD, "deafen")
     heard = outcome(rig.proxied, "put_item", TableName="faults-notes", Item=note("lost"))
     assert heard["error"] == "InternalServerError"
     assert repairs(rig) == ["leader write unknown"]

@@ -40,6 +40,12 @@ def test_workers_share_a_port_and_the_dead_come_back(
     assert {member["port"] for member in members} == {said["port"]}
     until(lambda: all(_served(worker, table_prefix, said) for worker in said["workers"]))
 
+    for worker in said["workers"]:
+        for page in ("healthz", "readyz"):
+            where = f"http://127.0.0.1:{worker['metrics_port']}/{page}"
+            with urllib.request.urlopen(where) as reply:
+                assert reply.status == 200
+
     victim = said["workers"][0]
     os.kill(victim["pid"], signal.SIGKILL)
     until(lambda: _pid_behind(installation, victim["metrics_port"]) not in (None, victim["pid"]))

@@ -10,6 +10,7 @@ from verifier.gates.big_transactions import big_transactions
 from verifier.gates.bypass_quiet import bypass_quiet
 from verifier.gates.coverage_unbroken import coverage_unbroken
 from verifier.gates.follower_written import follower_written
+from verifier.gates.followers_written import followers_written
 from verifier.gates.lag_bounded import lag_bounded
 from verifier.gates.no_gap import no_gap
 from verifier.gates.nothing_only_on_new import nothing_only_on_new
@@ -28,6 +29,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         (Phase.MIRROR_OLD, Phase.OFF): (acknowledged, reads_on_old),
         (Phase.MIRROR_OLD, Phase.ATOMIC_OLD): (
             acknowledged,
+            followers_written,
             streams_read,
             no_gap,
             backfill_complete,
@@ -70,6 +72,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         ),
         (Phase.MIRROR_NEW, Phase.ATOMIC_NEW): (
             acknowledged,
+            followers_written,
             streams_read,
             coverage_unbroken,
             lag_bounded,
@@ -108,6 +111,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
 READS_FROM_FOLLOWER: Mapping[Side, tuple[Gate, ...]] = {
     Side.OLD: (
         follower_written,
+        followers_written,
         streams_read,
         no_gap,
         backfill_complete,
@@ -117,6 +121,7 @@ READS_FROM_FOLLOWER: Mapping[Side, tuple[Gate, ...]] = {
     ),
     Side.NEW: (
         follower_written,
+        followers_written,
         streams_read,
         coverage_unbroken,
         repairs_drained,

@@ -1,8 +1,5 @@
 """Metrics as Prometheus reads them."""
 
-import socket
-import urllib.request
-
 import pytest
 
 from dualwrite.adapters import metrics
@@ -61,17 +58,3 @@ def test_label_sets_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     text = subject.exposition().decode()
     assert text.count("dualwrite_reads_total{") == 6
     assert 'dualwrite_reads_total{side="other",table="other"} 45.0' in text
-
-
-def test_metrics_are_served_on_a_free_port_of_loopback() -> None:
-    """And a port in use is an OSError."""
-    subject = PrometheusMetrics()
-    subject.set(metric_names.EPOCH, "t", value=4)
-    port = subject.serve(0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        assert b'dualwrite_epoch{table="t"} 4.0' in answer.read()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            subject.serve(taken.getsockname()[1])

@@ -1,0 +1,128 @@
+"""The follower's write, after the leader has decided."""
+
+from dualwrite.core import metric_names
+from dualwrite.core.breaker import Event
+from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
+from dualwrite.core.phases import Mode, Side
+from dualwrite.core.plan import Action
+from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
+from dualwrite.core.settle import (
+    Applied,
+    ConditionFalse,
+    Failed,
+    Held,
+    Outcome,
+    RefusedAsOlder,
+    Unknown,
+    judge_guarded,
+    old_item,
+    settle_follower,
+)
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import epoch_of
+from dualwrite.proxy.health import Follower
+from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
+
+
+async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:
+    """Write the follower after the leader; what is not surely there is queued for repair."""
+    side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
+    follower = services.health.follower(table.name, side)
+    outcome: Outcome | Held
+    if follower.written:
+        outcome = await _written(services, table, side, action, stamp)
+        if follower.hear(well=_well(outcome)):
+            follower.held = action, stamp
+            follower.heal(_heal(services, table, side, follower))
+    else:
+        follower.held = action, stamp
+        outcome = Held()
+    settled = settle_follower(outcome)
+    services.metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
+    if settled.repair:
+        key = action["Item"] if "Item" in action else action["Key"]
+        await queue_repair(services, table, side, key, f"follower write {settled.follower}")
+
+
+async def _written(
+    services: Services, table: MigratedTable, side: Side, action: Action, stamp: str
+) -> Outcome | Held:
+    """Send the write, once more where no answer comes; what the answer means."""
+    started = services.clock.monotonic_seconds()
+    outcome = await _sent(services, table, action, stamp)
+    if isinstance(outcome, Unknown | Failed):
+        tries = services.health.tries(side.value, Sort.STAMPED, started, FOR_FOLLOWERS)
+        while isinstance(outcome, Unknown | Failed) and await tries.again(outcome.error):
+            outcome = await _sent(services, table, action, stamp)
+    services.metrics.observe(
+        metric_names.FOLLOWER_SECONDS, table.name,
+        value=services.clock.monotonic_seconds() - started,
+    )  # fmt: skip
+    if isinstance(outcome, Applied):
+        count_units(services, table, side, outcome.reply)
+    elif isinstance(outcome, RefusedAsOlder):
+        services.stamps.observe(outcome.stamp)
+    return outcome
+
+
+async def _sent(
+    services: Services, table: MigratedTable, action: Action, stamp: str
+) -> Outcome | Held:
+    """One send, unless this process may not write any more: the leader may have taken long."""
+    try:
+        state = services.epochs.current(table.name)
+    except LeaseExpired:
+        return Held()
+    begun = epoch_of(stamp)
+    if begun is not None and state.epoch > begun + 1:
+        return Held()
+    result = await attempt(services, action, engine=services.follower)
+    if not isinstance(result, Refused):
+        return result
+    judged = judge_guarded(old_item(result), stamp)
+    return Failed(result) if isinstance(judged, ConditionFalse) else judged
+
+
+def _well(outcome: Outcome | Held) -> bool:
+    """Whether the follower is in health: a refusal of the write itself is an answer, and what was
+    not sent or cut off here tells nothing against it."""
+    match outcome:
+        case Unknown(CutOff()):
+            return True
+        case Unknown():
+            return False
+        case Failed(Refused() as refused):
+            return refused.code not in THROTTLED
+        case Failed():
+            return False
+    return True
+
+
+async def _heal(services: Services, table: MigratedTable, side: Side, follower: Follower) -> None:
+    """Try a follower that is left out with the newest write that it missed, after pauses that
+    grow, until it answers or is written no more. No client waits for it, and its key waits for
+    repair all the same."""
+    while not follower.written:
+        await services.clock.sleep(follower.pause_seconds)
+        follower.move(Event.DUE)
+        try:
+            state = services.epochs.enter(table.name)
+        except LeaseExpired:
+            follower.hear(well=False)
+            continue
+        try:
+            mirrored = state.phase.mode is Mode.MIRROR and state.phase.leader is side.other
+            if not mirrored or follower.held is None:
+                follower.move(Event.MOOT)
+                return
+            outcome = await _written(services, table, side, *follower.held)
+        finally:
+            services.epochs.leave(state)
+        match outcome:
+            case Unknown(CutOff()):
+                return
+            case Held():
+                follower.hear(well=False)
+            case _:
+                follower.hear(well=_well(outcome))
+    follower.held = None
