@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Engines beside MiniStack that the tests fetch and run against: none, all, or names with commas.
+ENGINES ?=
 READY := $(VENV)/.ready
 
 .PHONY: setup rehearse test check docs bench soak clean lock
@@ -24,8 +26,8 @@ check: $(READY)  ## style, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check  ## set up everything, then check and run the whole test suite
-	$(BIN)/pytest $(ARGS)
+test: check  ## set up everything, then check and run the whole test suite; ENGINES=all on every engine
+	ENGINES=$(ENGINES) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 docs: $(READY)  ## renew what the documents take from the code
 	$(BIN)/python -m docs.generate

@@ -2,10 +2,7 @@
 
 import os
 import secrets
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,47 +13,30 @@ import boto3
 import pytest
 from botocore.config import Config
 
-START_SECONDS_MAX = 60.0
+from tests.engines_chosen import free_port, running
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def start_ministack(port: int) -> subprocess.Popen[bytes]:
-    """Start the embedded engine on loopback and wait until it answers."""
+@pytest.fixture(scope="session")
+def engine() -> Iterator[str]:
+    """The endpoint URL of a real DynamoDB-compatible engine, MiniStack."""
+    port = free_port()
     environment = os.environ | {
         "SERVICES": "dynamodb,dynamodbstreams",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
     }
-    process = subprocess.Popen([str(Path(sys.executable).with_name("ministack"))], env=environment)
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=1)
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, "MiniStack ended before it answered"
-            time.sleep(0.05)
-        else:
-            return process
-    process.kill()
-    raise AssertionError("MiniStack did not answer in time")
+    program = str(Path(sys.executable).with_name("ministack"))
+    with running([program], lambda: _healthy(port), environment):
+        yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(scope="session")
-def engine() -> Iterator[str]:
-    """The endpoint URL of a real DynamoDB-compatible engine."""
-    port = free_port()
-    process = start_ministack(port)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
+def _healthy(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=1)
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +56,12 @@ def boto(engine: str) -> Any:
 def table_prefix() -> str:
     """Keeps the tables of one test apart from all others."""
     return f"t{secrets.token_hex(4)}-"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers of ``--dist loadgroup`` share the tests by file, and by engine where there are
+    several: what a file sets up is set up once."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        engine = parameters.get("rig", "")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{engine}"))

@@ -1,28 +1,24 @@
 """DynamoDB Local as an oracle: fetched by Maven on request, started on a free port of loopback.
 
-``ENGINES=all`` lets a test run fetch it (once, about 50 MB). Without that, and without Java, the
-tests that need it are skipped and say why. Nothing of it is part of this project.
+``ENGINES=all`` lets a test run fetch it (once, about 50 MB). Without that, the tests that need it
+are skipped where it is not there, and say why. Nothing of it is part of this project.
 """
 
 import http.client
 import json
-import os
 import shutil
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.engines_chosen import EngineName, fetched, free_port, lacking, running
+
 HOME = Path(__file__).parent / "engines" / "dynamodb-local"
-FETCHED = HOME / "lib" / ".done"
 MAIN = "software.amazon.dynamodb.services.local.main.ServerRunner"
-START_SECONDS_MAX = 90.0
-FETCH_SECONDS_MAX = 600
 
 
 class EngineSays(Exception):  # an answer, not a mishap
@@ -67,59 +63,33 @@ class LocalDynamo:
         self._connection.close()
 
 
-@pytest.fixture(scope="session")
-def dynamodb_local() -> Iterator[int]:
-    """The port of a running DynamoDB Local; skips where there is none to run."""
-    java = _present_java()
-    _fetched()
-    with tempfile.TemporaryDirectory() as scratch, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        probe.close()
+@contextmanager
+def running_local() -> Iterator[int]:
+    """The port of a running DynamoDB Local; ends the test where there is none to run."""
+    java = shutil.which("java")
+    if java is None:
+        lacking(EngineName.DYNAMODB_LOCAL, "Java, which runs it, is not installed")
+    fetch = ["mvn", "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
+    fetched(EngineName.DYNAMODB_LOCAL, HOME, fetch, target="lib", source="pom.xml")
+    port = free_port()
+    with tempfile.TemporaryDirectory() as scratch:
         # A command line of the engine's own documentation; it binds all interfaces, no flag helps.
         command = [java, "-Xmx256m", f"-Djava.io.tmpdir={scratch}", "-cp", str(HOME / "lib" / "*")]
         command += [MAIN, "-inMemory", "-disableTelemetry", "-port", str(port)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _wait(port, process)
+        with running(command, lambda: _answers(port)):
             yield port
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
 
 
-def _present_java() -> str:
-    java = shutil.which("java")
-    if java is None:
-        pytest.skip("DynamoDB Local needs Java, and there is none")
-    return java
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[int]:
+    """The port of the session's DynamoDB Local."""
+    with running_local() as port:
+        yield port
 
 
-def _fetched() -> None:
-    if FETCHED.exists():
-        return
-    if os.environ.get("ENGINES") != "all":
-        pytest.skip("DynamoDB Local is not fetched; run with ENGINES=all to fetch it")
-    maven = shutil.which("mvn")
-    if maven is None:
-        pytest.skip("DynamoDB Local is fetched by Maven, and there is none")
-    shutil.rmtree(HOME / "lib", ignore_errors=True)
-    fetch = [maven, "-q", "-B", "-ntp", "-f", str(HOME / "pom.xml")]
-    fetch += ["dependency:copy-dependencies", "-DoutputDirectory=lib"]
-    done = subprocess.run(fetch, capture_output=True, timeout=FETCH_SECONDS_MAX, check=False)
-    if done.returncode != 0:
-        pytest.skip("Maven could not fetch DynamoDB Local")
-    FETCHED.touch()
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "DynamoDB Local ended before it answered"
-        try:
-            LocalDynamo(port, "ready").call("ListTables", {})
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("DynamoDB Local did not answer in time")
+def _answers(port: int) -> bool:
+    try:
+        LocalDynamo(port, "ready").call("ListTables", {})
+    except OSError:
+        return False
+    return True

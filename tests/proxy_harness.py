@@ -41,6 +41,7 @@ from dualwrite.core.spec import (
 from dualwrite.core.transform import translate_key
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import Server
+from tests.engines_chosen import EngineName
 from tests.fakes.epochs import SetEpochs
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
@@ -132,13 +133,13 @@ def schema_of(keys: KeySchema) -> list[dict[str, str]]:
     ]
 
 
-def client_for(url: str) -> Any:
+def client_for(url: str, access_key: str = "test") -> Any:
     """A boto3 client that sends each call once and checks nothing itself."""
     return boto3.client(
         "dynamodb",
         endpoint_url=url,
         region_name="us-east-1",
-        aws_access_key_id="test",
+        aws_access_key_id=access_key,
         aws_secret_access_key="test",
         config=Config(
             retries={"total_max_attempts": 1}, parameter_validation=False, max_pool_connections=50
@@ -180,9 +181,13 @@ class Rig:
     hop: "Hop"
     """Between proxy and engine; loses what a test tells it to."""
     proxy: Proxy
-    reference: bool = False
-    """Whether the engine is DynamoDB Local: exact in what it accepts, other words in errors."""
+    engine_name: EngineName = EngineName.MINISTACK
     tables: dict[str, MigratedTable] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> bool:
+        """Whether the engine is exact in what it accepts and tells."""
+        return self.engine_name is EngineName.DYNAMODB_LOCAL
 
     def stand(
         self, phase: Phase, *, read_share: int = 0, shadow_share: int = 0, epoch: int = 1
@@ -291,8 +296,8 @@ class Hop:
 
 
 @contextmanager
-def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
-    """Create the tables and start a proxy before them."""
+def a_rig(engine: str, boto: Any, prefix: str, access_key: str = "test") -> Iterator[Rig]:
+    """Create the tables and start a proxy before them, which signs with this access key."""
     migration = a_migration(prefix)
     for table in migration.tables:
         for side in {table.old.name: table.old, table.new.name: table.new}.values():
@@ -306,7 +311,7 @@ def a_rig(engine: str, boto: Any, prefix: str) -> Iterator[Rig]:
         async def start(name: str) -> tuple[WireClient, Hop, Proxy, Server, int]:
             wire = WireClient(
                 engine, region="us-east-1", clock=clock,
-                credentials=lambda: ReadOnlyCredentials("test", "test", None),
+                credentials=lambda: ReadOnlyCredentials(access_key, "test", None),
             )  # fmt: skip
             hop = Hop(wire)
             parents = ParentRows(hop, migration, epochs, clock)

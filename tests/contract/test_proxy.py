@@ -323,6 +323,7 @@ def test_a_token_applies_a_transaction_once(twin: Twin) -> None:
 # -- what is refused ----------------------------------------------------------------------------
 
 
+@pytest.mark.managed_only
 def test_hidden_names_are_refused(twin: Twin) -> None:
     """A client that names the service's attributes is told so, and nothing is written."""
     refused = outcome(twin.rig.proxied, "put_item", TableName=twin.name("notes"),
@@ -334,6 +335,7 @@ def test_hidden_names_are_refused(twin: Twin) -> None:
     assert "Item" not in twin.both("get_item", TableName=twin.name("notes"), Key=twin.note_key())
 
 
+@pytest.mark.managed_only
 def test_an_unmapped_key_is_refused_by_name(twin: Twin) -> None:
     """A key that has no place in the other design is refused before anything is written."""
     key = {"S": "nobody"} if twin.dialect is Side.OLD else {"S": "no#body"}
@@ -345,6 +347,7 @@ def test_an_unmapped_key_is_refused_by_name(twin: Twin) -> None:
     assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
 
 
+@pytest.mark.managed_only
 def test_partiql_is_refused(twin: Twin) -> None:
     """What is not supported on a managed table is refused, never passed to one side only."""
     refused = outcome(twin.rig.proxied, "execute_statement",
@@ -362,6 +365,7 @@ def test_engine_errors_read_the_same(twin: Twin) -> None:
               UpdateExpression="SET a = missing",)  # fmt: skip
 
 
+@pytest.mark.managed_only
 def test_without_a_lease_nothing_is_written(twin: Twin) -> None:
     """A process whose lease has run out refuses; what it knew may be over."""
     twin.rig.epochs.expired = True

@@ -116,6 +116,7 @@ def test_a_derived_attribute_changes_under_a_condition(twin: Twin) -> None:
                   ExpressionAttributeValues={**values, **ONE})  # fmt: skip
 
 
+@pytest.mark.managed_only
 def test_an_update_of_what_a_parent_is_looked_up_by(twin: Twin) -> None:
     """A row without a tenant of its own follows its parent, also when it gets another one."""
     if twin.dialect is Side.NEW:
@@ -190,6 +191,7 @@ def test_an_update_reads_and_writes_derived_names_of_history_too(twin: Twin) -> 
         twin.both("get_item", TableName=name, Key=twin.task_key(), ConsistentRead=True)
 
 
+@pytest.mark.managed_only
 def test_a_scan_leaves_out_rows_without_a_place(twin: Twin) -> None:
     """A row that cannot be mapped stays on the old table and is no error for new clients."""
     if twin.phase.leader is not Side.OLD:

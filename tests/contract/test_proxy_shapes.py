@@ -22,6 +22,7 @@ def refused(twin: Twin, operation: str, **parameters: Any) -> str:
 # -- what is malformed ---------------------------------------------------------------------------
 
 
+@pytest.mark.managed_only
 @pytest.mark.parametrize("share", [0, 100])
 def test_what_a_read_may_not_ask_for(twin: Twin, share: int) -> None:
     """The same requests are refused, whichever side would serve them."""
@@ -67,6 +68,7 @@ def test_what_a_read_may_not_ask_for(twin: Twin, share: int) -> None:
         assert code in ("ValidationException", "SerializationException"), (operation, parameters)
 
 
+@pytest.mark.managed_only
 def test_malformed_writes_are_refused_whole(twin: Twin) -> None:
     """Whatever is wrong with a write, the client hears what, and neither side is written."""
     name = twin.name("tasks")

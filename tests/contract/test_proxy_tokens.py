@@ -114,6 +114,7 @@ def test_concurrent_repetitions_are_applied_once(twin: Twin) -> None:
     assert value(twin) == "1"
 
 
+@pytest.mark.managed_only
 def test_a_token_is_forgotten_after_its_time(twin: Twin) -> None:
     """Ten minutes after it was applied the token is free, whether or not DynamoDB has deleted its
     record yet."""

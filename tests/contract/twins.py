@@ -8,21 +8,44 @@ from typing import Any
 from dualwrite.core.items import PAGE
 from dualwrite.core.phases import Mode, Phase, Side
 from dualwrite.core.spec import TableSide
-from tests.proxy_harness import TENANTS, Rig, a_rig, create_table, outcome
+from tests.contract.engines import SAME_WORDS
+from tests.engines_chosen import EngineName
+from tests.proxy_harness import TENANTS, Rig, a_rig, client_for, create_table, outcome
 
 PHASES = (Phase.MIRROR_OLD, Phase.ATOMIC_OLD, Phase.ATOMIC_NEW, Phase.MIRROR_NEW, Phase.DONE)
-CASES = [(phase, dialect) for phase in PHASES for dialect in Side]
+FREE = "free-"
+PLAIN = "plain-"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where the tables stand, how the client speaks, and whether its tables are managed at all."""
+
+    phase: Phase
+    dialect: Side
+    managed: bool = True
+
+    def __str__(self) -> str:
+        where = self.phase.value if self.managed else "unmanaged"
+        return f"{where}-{self.dialect.value}-dialect"
+
+
+CASES = [Case(phase, dialect) for phase in PHASES for dialect in Side]
+CASES += [Case(Phase.DONE, dialect, managed=False) for dialect in Side]
 
 
 @contextmanager
-def a_twin_rig(engine: str, boto: Any, prefix: str, *, reference: bool) -> Iterator[Rig]:
-    """A rig, and beside each of its tables a plain one; before the ``reference`` only the codes of
-    errors are compared."""
-    with a_rig(engine, boto, prefix) as made:
-        made.reference = reference
+def a_twin_rig(name: EngineName, engine: str, prefix: str) -> Iterator[Rig]:
+    """A rig, and beside each of its tables a plain one to compare with and one that the proxy
+    does not manage."""
+    database = prefix.replace("-", "")
+    boto = client_for(engine, database)
+    with a_rig(engine, boto, prefix, database) as made:
+        made.engine_name = name
         for table in made.migration.tables:
-            for plain in {table.old.name: table.old, table.new.name: table.new}.values():
-                create_table(boto, plain, f"plain-{plain.name}")
+            for side in {table.old.name: table.old, table.new.name: table.new}.values():
+                create_table(boto, side, PLAIN + side.name)
+                create_table(boto, side, FREE + side.name)
         yield made
 
 
@@ -35,12 +58,15 @@ class Twin:
     phase: Phase
     run: str
     """Keeps the keys of one test apart from all others."""
+    managed: bool = True
+    """Whether the proxy knows the tables; if not, it passes every byte on."""
     used: set[str] = field(default_factory=set)
     """The tables that the test named: only those are compared and emptied after it."""
 
     def name(self, table: str) -> str:
         self.used.add(table)
-        return self.rig.tables[table].side(self.dialect).name
+        name = self.rig.tables[table].side(self.dialect).name
+        return name if self.managed else FREE + name
 
     def both(
         self, operation: str, apart: tuple[str, ...] = (), **parameters: Any
@@ -49,18 +75,24 @@ class Twin:
         mine = outcome(self.rig.proxied, operation, **parameters)
         plain = outcome(self.rig.engine, operation, **self._plain(parameters))
         left, right = unmarked(comparable(mine)), comparable(self._managed(plain))
-        for name in ("message", *apart) if self.rig.reference else apart:
+        same_words = SAME_WORDS[self.rig.engine_name]
+        for name in apart if same_words else ("message", *apart):
             left.pop(name, None), right.pop(name, None)
         assert left == right, operation
         return mine
 
     def _plain(self, value: Any) -> Any:
-        names = {side.name: f"plain-{side.name}" for side in self._sides()}
+        names = {self._name(side): PLAIN + side.name for side in self._sides()}
+        if "ClientRequestToken" in value:  # the plain tables are in the same account
+            value = value | {"ClientRequestToken": value["ClientRequestToken"][::-1]}
         return replaced(unmarked(value), names)
 
     def _managed(self, value: Any) -> Any:
-        names = {f"plain-{side.name}": side.name for side in self._sides()}
+        names = {PLAIN + side.name: self._name(side) for side in self._sides()}
         return replaced(value, names)
+
+    def _name(self, side: TableSide) -> str:
+        return side.name if self.managed else FREE + side.name
 
     def _sides(self) -> list[TableSide]:
         return [table.side(self.dialect) for table in self.rig.tables.values()]
@@ -139,15 +171,17 @@ def ordered(value: Any) -> Any:
 
 
 @contextmanager
-def a_twin(rig: Rig, phase: Phase, dialect: Side, run: str) -> Iterator[Twin]:
+def a_twin(rig: Rig, case: Case, run: str) -> Iterator[Twin]:
     """A twin in one phase; at its end both sides of each table must hold the same."""
-    rig.stand(phase)
+    rig.stand(case.phase)
     different = []
-    made = Twin(rig, dialect, phase, run)
+    made = Twin(rig, case.dialect, case.phase, run, case.managed)
     try:
         yield made
-        if phase.mode is not Mode.SINGLE:
-            different = [d for table in made.used for d in rig.differences(table, phase.leader)]
+        if case.phase.mode is not Mode.SINGLE:
+            different = [
+                d for table in made.used for d in rig.differences(table, case.phase.leader)
+            ]
     finally:
         clear(rig, made.used)
     assert different == []
@@ -159,7 +193,7 @@ def clear(rig: Rig, tables: set[str]) -> None:
     for name in tables:
         spec = rig.tables[name]
         for side in {spec.old.name: spec.old, spec.new.name: spec.new}.values():
-            for physical in (side.name, f"plain-{side.name}"):
+            for physical in (side.name, PLAIN + side.name, FREE + side.name):
                 for item in rig.engine.scan(TableName=physical)["Items"]:
                     key = {attribute: item[attribute] for attribute in side.keys.names}
                     rig.engine.delete_item(TableName=physical, Key=key)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.conftest import free_port
+from tests.engines_chosen import free_port
 
 
 def test_an_engine_that_is_not_there_is_one_plain_line() -> None:
