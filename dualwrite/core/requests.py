@@ -1,6 +1,6 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,45 +26,6 @@ class Verb(StrEnum):
     DELETE = "Delete"
     CHECK = "ConditionCheck"
 
-
-class Scope(StrEnum):
-    """How an operation is served when it names a managed table."""
-
-    WRITE = "write"
-    READ = "read"
-    BATCH_WRITE = "batch-write"
-    BATCH_GET = "batch-get"
-    TRANSACT_WRITE = "transact-write"
-    TRANSACT_GET = "transact-get"
-    REFUSED = "refused"
-    STATEMENT = "statement"
-
-
-SCOPES: Mapping[str, Scope] = {
-    "PutItem": Scope.WRITE,
-    "UpdateItem": Scope.WRITE,
-    "DeleteItem": Scope.WRITE,
-    "GetItem": Scope.READ,
-    "Query": Scope.READ,
-    "Scan": Scope.READ,
-    "BatchWriteItem": Scope.BATCH_WRITE,
-    "BatchGetItem": Scope.BATCH_GET,
-    "TransactWriteItems": Scope.TRANSACT_WRITE,
-    "TransactGetItems": Scope.TRANSACT_GET,
-    "ExecuteStatement": Scope.STATEMENT,
-    "BatchExecuteStatement": Scope.STATEMENT,
-    "ExecuteTransaction": Scope.STATEMENT,
-    "DeleteTable": Scope.REFUSED,
-    "UpdateTable": Scope.REFUSED,
-    "UpdateTimeToLive": Scope.REFUSED,
-    "ImportTable": Scope.REFUSED,
-    "RestoreTableToPointInTime": Scope.REFUSED,
-    "RestoreTableFromBackup": Scope.REFUSED,
-    "EnableKinesisStreamingDestination": Scope.REFUSED,
-    "DisableKinesisStreamingDestination": Scope.REFUSED,
-    "UpdateKinesisStreamingDestination": Scope.REFUSED,
-}
-"""Operations that are not listed pass through, whatever table they name."""
 
 VERBS: Mapping[str, Verb] = {
     "PutItem": Verb.PUT,
@@ -117,42 +78,6 @@ class Wish:
     @property
     def wants_old_on_failure(self) -> bool:
         return self.body.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-
-
-def short_name(table_name: Any) -> str:
-    """The table's name where a client gave its ARN instead; raises ValidationError."""
-    if not isinstance(table_name, str):
-        raise ValidationError("TableName must be a string")
-    return table_name.rpartition("table/")[2] if table_name.startswith("arn:") else table_name
-
-
-def tables_named(operation: str, body: Body) -> Iterator[str]:
-    """The physical names an item operation mentions; raises ValidationError for wrong shapes."""
-    match SCOPES.get(operation):
-        case Scope.WRITE | Scope.READ | Scope.REFUSED:
-            name = body.get("TableName") or body.get("TargetTableName")
-            if name is not None:
-                yield short_name(name)
-        case Scope.BATCH_WRITE | Scope.BATCH_GET:
-            items = body.get("RequestItems")
-            if isinstance(items, dict):
-                yield from map(short_name, items)
-        case Scope.TRANSACT_WRITE | Scope.TRANSACT_GET:
-            actions = body.get("TransactItems")
-            for action in actions if isinstance(actions, list) else ():
-                for part in action.values() if isinstance(action, dict) else ():
-                    if isinstance(part, dict) and "TableName" in part:
-                        yield short_name(part["TableName"])
-
-
-def statements_of(body: Body) -> Iterator[str]:
-    """The PartiQL texts of a request."""
-    if isinstance(body.get("Statement"), str):
-        yield body["Statement"]
-    parts = body.get("Statements") or body.get("TransactStatements")
-    for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("Statement"), str):
-            yield part["Statement"]
 
 
 def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any) -> Wish:

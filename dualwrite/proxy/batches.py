@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import ITEM_BYTES_MAX, Item, key_token, size_bytes
+from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
-from dualwrite.core.requests import Body, Verb, Wish, managed, short_name, wish
+from dualwrite.core.requests import Body, Verb, Wish, managed, wish
 from dualwrite.core.shapes import shaped
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row

@@ -1,6 +1,5 @@
 """The write proxy: which requests concern a managed table, and answers in DynamoDB's form."""
 
-import re
 from collections.abc import Mapping
 from random import Random
 from time import perf_counter
@@ -28,29 +27,18 @@ from dualwrite.core.ports import (
     Parents,
     RepairQueue,
 )
-from dualwrite.core.requests import (
-    SCOPES,
-    VERBS,
-    Body,
-    Scope,
-    managed,
-    statements_of,
-    tables_named,
-    unsupported,
-    wish,
-)
+from dualwrite.core.requests import Body
 from dualwrite.core.settle import CANCELED, shed_error, unknown_error, unreached_error
-from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
-from dualwrite.proxy import batch_reads, batches, reads, transactions, writes
+from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, pass_on, routes
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import HttpReply, HttpRequest
-from dualwrite.proxy.services import Engine, Services, forward
+from dualwrite.proxy.services import Engine, Services
 from dualwrite.proxy.shadow import Shadows
 
 log = structlog.get_logger()
 
-API = "DynamoDB_20120810"
 UNMANAGED = "-"
 """The table label of what is passed through."""
 SEVERAL = "several"
@@ -68,10 +56,6 @@ TYPE_PREFIXES = {
 """Where DynamoDB's error types live; the rest is in its own name space."""
 CAPITAL_MESSAGES = frozenset({CANCELED, "IdempotentParameterMismatchException"})
 """Errors whose text DynamoDB puts under "Message"."""
-WRITE_SCOPES = frozenset({Scope.WRITE, Scope.BATCH_WRITE, Scope.TRANSACT_WRITE})
-
-Named = Mapping[str, tuple[MigratedTable, frozenset[Side]]]
-"""Managed tables of a request, by logical name, with the dialects it names them in."""
 
 
 class Proxy:
@@ -106,8 +90,9 @@ class Proxy:
             HybridClock(writer, clock.wall_ms), self._random,
             self.health, follower or engine,
         )  # fmt: skip
-        self._shadows = Shadows(self._services)
-        self._needles = tuple(name.encode() for name in migration.by_physical)
+        self._routes = routes(Shadows(self._services))
+        known = (*migration.by_physical, migration.control_table)
+        self._needles = tuple(name.encode() for name in known)
 
     async def handle(self, request: HttpRequest) -> HttpReply:
         """Answer one request; never raises."""
@@ -122,15 +107,18 @@ class Proxy:
         request_id = f"{self._random.getrandbits(208):052X}"
         table = UNMANAGED
         try:
-            named: Named = {}
-            if self._concerns(target, operation, request.body):
-                body = _parsed(request.body)
-                named = self._tables(operation, body)
-            if not named:
-                reply = await forward(self._services, request.headers, target, request.body)
-                return HttpReply(reply.status, reply.headers, reply.body)
-            table = next(iter(named)) if len(named) == 1 else SEVERAL
-            answer = _json(200, orjson.dumps(await self._serve(operation, body, named)), request_id)
+            route = self._route(target, operation, request.body)
+            if route is None:
+                return await pass_on(self._services, request, target)
+            body = _parsed(request.body)
+            tables = route.names(self._services.migration, operation, body)
+            if tables:
+                table = next(iter(tables)) if len(tables) == 1 else SEVERAL
+            elif not route.always:
+                return await pass_on(self._services, request, target)
+            answer = await self._serve(route, Call(operation, body, request, target, tables))
+            if not isinstance(answer, HttpReply):
+                answer = _json(200, orjson.dumps(answer), request_id)
             status = "ok"
         except Exception as error:
             heard = _heard(error)
@@ -149,89 +137,48 @@ class Proxy:
         self._services.metrics.add(metric_names.SHED)
         return _error(shed_error(), f"{self._random.getrandbits(208):052X}")
 
-    def _concerns(self, target: str, operation: str, body: bytes) -> bool:
-        """Whether a request could touch a managed table; a quick look at the bytes. JSON escapes
-        could hide a name, so a body that has any is parsed."""
-        if not target.startswith(API) or operation not in SCOPES:
-            return False
+    def _route(self, target: str, operation: str, body: bytes) -> Route | None:
+        """How a request is served that may concern the service, None for one that passes: a quick
+        look at the bytes. JSON escapes could hide a name, so a body that has any is parsed."""
+        if not target.startswith(APIS):
+            return None
+        route = self._routes.get(operation, PASSED)
+        if route.always:
+            return route
         for needle in self._needles:
             if needle in body:
-                return True
-        return b"\\u" in body
+                return route
+        return route if b"\\u" in body else None
 
-    def _tables(self, operation: str, body: Body) -> Named:
-        """Managed tables in a request and the dialects it names them in; raises ClientError."""
-        migration = self._services.migration
-        scope = SCOPES[operation]
-        if scope is Scope.STATEMENT:
-            for text in statements_of(body):
-                for name, (table, _) in migration.by_physical.items():
-                    if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text):
-                        raise unsupported(table, "PartiQL")
-            return {}
-        found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
-        for name in tables_named(operation, body):
-            entry = managed(migration, name)
-            if entry is not None:
-                table, dialect = entry
-                _, dialects = found.get(table.name, (table, frozenset[Side]()))
-                found[table.name] = (table, dialects | {dialect})
-        if found and scope is Scope.REFUSED:
-            raise unsupported(next(iter(found.values()))[0], operation)
-        return found
-
-    async def _serve(self, operation: str, body: Body, tables: Named) -> Body:
+    async def _serve(self, route: Route, call: Call) -> Body | HttpReply:
         """Serve under the states of all tables involved, each entered for the whole request."""
         epochs = self._services.epochs
-        states: dict[str, TableState] = {}
+        states = call.states
         try:
-            for table, dialects in tables.values():
+            for table, dialects in call.tables.values():
                 state = epochs.enter(table.name)
                 states[table.name] = state
-                if state.phase is Phase.OFF and Side.NEW in dialects and table.swapped:
+                if (
+                    route.live
+                    and state.phase is Phase.OFF
+                    and Side.NEW in dialects
+                    and table.swapped
+                ):
                     raise ValidationError(
                         f"table {table.new.name} is not live: its migration has not begun"
                     )
-            reply = await self._dispatch(operation, body, tables, states)
+            reply = await route.serve(self._services, call)
         except ClientError as error:
-            self._count_writes(operation, states, error.code)
+            self._count_writes(route, states, error.code)
             raise
         finally:
             for state in states.values():
                 epochs.leave(state)
-        self._count_writes(operation, states, "applied")
+        self._count_writes(route, states, "applied")
         return reply
 
-    async def _dispatch(
-        self,
-        operation: str,
-        body: Body,
-        tables: Named,
-        states: Mapping[str, TableState],
-    ) -> Body:
-        services = self._services
-        match SCOPES[operation]:
-            case Scope.BATCH_WRITE:
-                return await batches.write(services, body, states)
-            case Scope.BATCH_GET:
-                return await batch_reads.batch_get(services, body, states)
-            case Scope.TRANSACT_WRITE:
-                return await transactions.write(services, body, states)
-            case Scope.TRANSACT_GET:
-                return await batch_reads.transact_get(services, body, states)
-        [(table, dialects)] = tables.values()
-        [dialect] = dialects
-        state = states[table.name]
-        if operation in VERBS:
-            return await writes.write(services, wish(VERBS[operation], table, dialect, body), state)
-        if operation == "GetItem":
-            reply = await reads.get(services, table, dialect, state, body)
-            self._shadows.consider(table, dialect, state, body)
-            return reply
-        return await reads.search(services, table, dialect, state, operation, body)
-
-    def _count_writes(self, operation: str, states: Mapping[str, TableState], outcome: str) -> None:
-        if SCOPES[operation] in WRITE_SCOPES:
+    def _count_writes(self, route: Route, states: Mapping[str, TableState], outcome: str) -> None:
+        if route.writes:
             for name, state in states.items():
                 self._services.metrics.add(metric_names.WRITES, name, state.phase.value, outcome)
 

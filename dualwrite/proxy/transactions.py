@@ -16,6 +16,7 @@ from dualwrite.core.errors import (
     ValidationError,
 )
 from dualwrite.core.items import key_token
+from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     Action,
@@ -29,7 +30,7 @@ from dualwrite.core.plan import (
     side_key,
     verb_of,
 )
-from dualwrite.core.requests import Body, Verb, managed, short_name, unsupported, wish
+from dualwrite.core.requests import Body, Verb, managed, unsupported, wish
 from dualwrite.core.settle import (
     Applied,
     Failed,

@@ -6,37 +6,10 @@ import pytest
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.phases import Side
-from dualwrite.core.requests import Verb, refuse_hidden, short_name, tables_named, wish
+from dualwrite.core.requests import Verb, refuse_hidden, wish
 from tests.proxy_harness import a_migration
 
 NOTES = a_migration("r-").by_name["notes"]
-ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders"
-
-
-@pytest.mark.parametrize(
-    ("operation", "body", "wanted"),
-    [
-        ("PutItem", {"TableName": "a"}, ["a"]),
-        ("Query", {"TableName": ARN}, ["orders"]),
-        ("BatchGetItem", {"RequestItems": {"a": {}, ARN: {}}}, ["a", "orders"]),
-        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "a"}},
-                                                  {"Delete": {"TableName": "b"}}]}, ["a", "b"]),
-        ("TransactGetItems", {"TransactItems": "wrong"}, []),
-        ("DeleteTable", {"TableName": "a"}, ["a"]),
-        ("DescribeTable", {"TableName": "a"}, []),
-    ],
-)  # fmt: skip
-def test_every_table_that_a_request_names_is_found(
-    operation: str, body: dict[str, Any], wanted: list[str]
-) -> None:
-    """A managed table can be named by name or ARN, in any member of a batch."""
-    assert list(tables_named(operation, body)) == wanted
-
-
-def test_a_name_that_is_no_text_is_refused() -> None:
-    """Wrong types end in a ValidationException, not in an error of ours."""
-    with pytest.raises(ValidationError):
-        short_name(7)
 
 
 @pytest.mark.parametrize(
