@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +48,11 @@ class Settings:
     """How long a client may wait for a follower that does not answer."""
     grace_seconds: float = 5.0
     """How long a stopping proxy lets the requests in flight end."""
+    keys: Path | None = None
+    """The key file; None: callers are not verified, and the proxy stays on loopback."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """Together with ``tls_cert``: the proxy listens with TLS."""
     workers: int = 1
     """Processes that share a proxy's port."""
     reuse_port: bool = False
@@ -69,6 +75,9 @@ def parse(
     port: int = 0,
     metrics_port: int = 0,
     lease_seconds: float = 3.0,
+    keys: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
     workers: int = 1,
     reuse_port: bool = False,
     supervised: bool = False,
@@ -83,11 +92,9 @@ def parse(
             f"--endpoint {endpoint!r} is no http(s) URL; give the engine's, "
             "for example --endpoint http://127.0.0.1:4566"
         )
-    if host != LOOPBACK:
-        raise SettingsError(
-            f"--host {host} is refused: the proxy signs with credentials that can write both "
-            f"tables and does not verify its callers, so it listens on {LOOPBACK} only"
-        )
+    _check_host(host, keys)
+    if (tls_cert is None) != (tls_key is None):
+        raise SettingsError("--tls-cert and --tls-key belong together: give both or none")
     for name, value in (("--port", port), ("--metrics-port", metrics_port)):
         if not 0 <= value <= PORT_MAX:
             raise SettingsError(f"{name} {value} is no port: 0 (a free one) to {PORT_MAX}")
@@ -106,10 +113,38 @@ def parse(
         port=port,
         metrics_port=metrics_port,
         lease_seconds=lease_seconds,
+        keys=keys,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         workers=workers,
         reuse_port=reuse_port,
         supervised=supervised,
     )
+
+
+def _check_host(host: str, keys: Path | None) -> None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise SettingsError(
+            f"--host {host} is no IP address; for example {LOOPBACK}, 0.0.0.0 or ::"
+        ) from None
+    if keys is None and not address.is_loopback:
+        raise SettingsError(
+            f"--host {host} is refused without --keys: the proxy signs with credentials that can "
+            "write all tables, so who may call must be told before others can reach it"
+        )
+
+
+def serving_arguments_of(settings: Settings) -> tuple[str, ...]:
+    """What only a proxy among the children is started with."""
+    given = (
+        ("--host", settings.host),
+        ("--keys", settings.keys),
+        ("--tls-cert", settings.tls_cert),
+        ("--tls-key", settings.tls_key),
+    )
+    return tuple(str(part) for pair in given if pair[1] is not None for part in pair)
 
 
 def arguments_of(settings: Settings) -> tuple[str, ...]:

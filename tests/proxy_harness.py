@@ -39,6 +39,7 @@ from dualwrite.core.spec import (
     ValueMap,
 )
 from dualwrite.core.transform import translate_key
+from dualwrite.proxy.front import Front
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import Server
 from tests.engines_chosen import EngineName
@@ -320,7 +321,11 @@ def a_rig(engine: str, boto: Any, prefix: str, access_key: str = "test") -> Iter
                 process_id=name,
                 big_transactions=BigTransactionCounts(records, clock, process_id=name),
             )  # fmt: skip
-            server = Server(proxy.handle, host="127.0.0.1", port=0)
+            front = Front(
+                proxy.handle, region="us-east-1", callers=lambda: None, clock=clock,
+                metrics=metrics,
+            )  # fmt: skip
+            server = Server(front.handle, host="127.0.0.1", port=0)
             return wire, hop, proxy, server, await server.start()
 
         started = [run(start(name)) for name in (prefix, f"{prefix}beside")]

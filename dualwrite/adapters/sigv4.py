@@ -6,11 +6,12 @@ the hash of its body and three short ones. The tests hold it against botocore's 
 """
 
 import hashlib
-import hmac
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from dualwrite.core.signing import signing_key
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 JSON_TYPE = b"application/x-amz-json-1.0"
@@ -191,14 +192,6 @@ class Signer:
 
 _PLAIN = [(b"content-type", JSON_TYPE)]
 """What of a client's own headers is signed, nearly always."""
-
-
-def signing_key(secret: str, day: str, region: str, service: str = "dynamodb") -> bytes:
-    """The key of one day ("20260131"), Region and service."""
-    key = f"AWS4{secret}".encode()
-    for part in (day, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
 
 
 def _hmac_states(key: bytes) -> tuple[Any, Any]:

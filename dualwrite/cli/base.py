@@ -22,6 +22,7 @@ from dualwrite.core.errors import (
     SpecError,
     StateConflict,
     Unreachable,
+    UnusableFile,
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.settings import WORKERS_MAX, SettingsError
@@ -97,6 +98,39 @@ WorkersOption = Annotated[
         "--workers", min=1, max=WORKERS_MAX, help="Processes that share a proxy's port, one a core."
     ),
 ]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        envvar="DUALWRITE_HOST",
+        help="The address to listen on; another than loopback needs --keys.",
+        metavar="ADDRESS",
+    ),
+]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys",
+        envvar="DUALWRITE_KEYS",
+        help="The key file: who may call, and what each may do.",
+        metavar="FILE",
+    ),
+]
+TlsCertOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        envvar="DUALWRITE_TLS_CERT",
+        help="Certificate chain in PEM: the proxy listens with TLS.",
+        metavar="FILE",
+    ),
+]
+TlsKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key", envvar="DUALWRITE_TLS_KEY", help="Its private key in PEM.", metavar="FILE"
+    ),
+]
 LeaseOption = Annotated[
     float, typer.Option("--lease-seconds", help="How long a silent process is still trusted.")
 ]
@@ -157,6 +191,8 @@ def explain(error: DualwriteError) -> tuple[Exit, str]:
     line = " ".join(str(error).split())
     match error:
         case SpecError():
+            return Exit.USAGE, str(error)
+        case UnusableFile():
             return Exit.USAGE, str(error)
         case SettingsError() | UsageError():
             return Exit.USAGE, line

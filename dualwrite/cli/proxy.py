@@ -7,16 +7,20 @@ import typer
 
 from dualwrite.cli.base import (
     EndpointOption,
+    HostOption,
+    KeysOption,
     LeaseOption,
     MetricsPortOption,
     RegionOption,
     SpecOption,
     SupervisedOption,
+    TlsCertOption,
+    TlsKeyOption,
     WorkersOption,
     reported,
 )
 from dualwrite.cli.workers import serve
-from dualwrite.settings import LOOPBACK, arguments_of, parse
+from dualwrite.settings import LOOPBACK, arguments_of, parse, serving_arguments_of
 from dualwrite.wiring.proxy import run_proxy
 
 
@@ -24,8 +28,11 @@ def proxy(
     spec: SpecOption,
     endpoint: EndpointOption = None,
     region: RegionOption = None,
-    host: Annotated[str, typer.Option("--host", help="Loopback only.")] = LOOPBACK,
+    host: HostOption = LOOPBACK,
     port: Annotated[int, typer.Option("--port", help="Where clients come; 0: a free one.")] = 0,
+    keys: KeysOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     workers: WorkersOption = 1,
     metrics_port: MetricsPortOption = 0,
     lease_seconds: LeaseOption = 3.0,
@@ -42,6 +49,9 @@ def proxy(
             region=region,
             host=host,
             port=port,
+            keys=keys,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
             metrics_port=metrics_port,
             lease_seconds=lease_seconds,
             supervised=supervised,
@@ -51,4 +61,5 @@ def proxy(
         if workers == 1:
             run_proxy(settings)
         else:
-            asyncio.run(serve(settings, arguments_of(settings), workers))
+            common = (*arguments_of(settings), *serving_arguments_of(settings))
+            asyncio.run(serve(settings, common, workers))

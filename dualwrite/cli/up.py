@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +13,14 @@ from dualwrite import wiring
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.base import (
     EndpointOption,
+    HostOption,
     JsonOption,
+    KeysOption,
     LeaseOption,
     RegionOption,
     SpecOption,
+    TlsCertOption,
+    TlsKeyOption,
     UsageError,
     WorkersOption,
     out,
@@ -23,7 +28,14 @@ from dualwrite.cli.base import (
 )
 from dualwrite.cli.supervisor import NotReady, Part, Supervisor, Tell, stop_on_signals
 from dualwrite.cli.workers import reserved, worker_parts
-from dualwrite.settings import PORT_MAX, Settings, arguments_of, parse
+from dualwrite.settings import (
+    LOOPBACK,
+    PORT_MAX,
+    Settings,
+    arguments_of,
+    parse,
+    serving_arguments_of,
+)
 
 PARTS_MAX = 64
 
@@ -34,9 +46,13 @@ def up(
     region: RegionOption = None,
     proxies: Annotated[int, typer.Option("--proxies", min=1, max=PARTS_MAX)] = 1,
     consumers: Annotated[int, typer.Option("--consumers", min=1, max=PARTS_MAX)] = 1,
+    host: HostOption = LOOPBACK,
     port: Annotated[
         int, typer.Option("--port", help="Of the first proxy, the next one has the next; 0: free.")
     ] = 0,
+    keys: KeysOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     workers: WorkersOption = 1,
     lease_seconds: LeaseOption = 3.0,
     as_json: JsonOption = False,
@@ -44,11 +60,21 @@ def up(
     """Run controller, consumers and proxies as child processes, until Ctrl-C."""
     with reported(as_json):
         settings = parse(
-            spec, endpoint, region=region, port=port, lease_seconds=lease_seconds, workers=workers
+            spec,
+            endpoint,
+            region=region,
+            host=host,
+            port=port,
+            keys=keys,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            lease_seconds=lease_seconds,
+            workers=workers,
         )
         if port and port + proxies - 1 > PORT_MAX:
             raise UsageError(f"--port {port} leaves no room for {proxies} proxies")
-        asyncio.run(_up(settings, proxies, consumers, _tell_json if as_json else _tell_people))
+        tell = _tell_json if as_json else partial(_tell_people, settings)
+        asyncio.run(_up(settings, proxies, consumers, tell))
 
 
 async def _up(settings: Settings, proxies: int, consumers: int, tell: Tell) -> None:
@@ -66,15 +92,16 @@ def parts_of(settings: Settings, proxies: int, consumers: int, ports: ExitStack)
     """The processes of one machine, in the order in which they start. ``ports`` holds those that
     several workers share; raises PortInUse."""
     common = arguments_of(settings)
+    serving = (*common, *serving_arguments_of(settings))
     parts = [Part("controller", "control", common)]
     parts += [Part(f"consumer-{n}", "consume", common) for n in range(1, consumers + 1)]
     for n in range(1, proxies + 1):
         port = settings.port + n - 1 if settings.port else 0
         if settings.workers == 1:
-            parts.append(Part(f"proxy-{n}", "proxy", common, port=port))
+            parts.append(Part(f"proxy-{n}", "proxy", serving, port=port))
         else:
             port = ports.enter_context(reserved(settings.host, port))
-            parts += worker_parts(f"proxy-{n}", common, settings.workers, port)
+            parts += worker_parts(f"proxy-{n}", serving, settings.workers, port)
     return parts
 
 
@@ -82,10 +109,10 @@ def _tell_json(event: Mapping[str, Any]) -> None:
     print(json.dumps(event), flush=True)
 
 
-def _tell_people(event: Mapping[str, Any]) -> None:
+def _tell_people(settings: Settings, event: Mapping[str, Any]) -> None:
     match event["event"]:
         case "ready":
-            where = f" at http://127.0.0.1:{event['port']}" if event["port"] else ""
+            where = f" at {_url(settings, event['port'])}" if event["port"] else ""
             out.print(
                 f"{event['part']} ready{where}, "
                 f"metrics at http://127.0.0.1:{event['metrics_port']}/metrics"
@@ -101,3 +128,9 @@ def _tell_people(event: Mapping[str, Any]) -> None:
             out.print("all parts are up; Ctrl-C stops them")
         case "stopped":
             out.print("all parts are stopped")
+
+
+def _url(settings: Settings, port: int) -> str:
+    scheme = "http" if settings.tls_cert is None else "https"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{port}"

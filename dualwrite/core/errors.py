@@ -11,6 +11,10 @@ class SpecError(DualwriteError):
     """The migration spec cannot be used; the message names file, table, field and mend."""
 
 
+class UnusableFile(DualwriteError):
+    """A file that a process was given cannot be used; the message says which and why."""
+
+
 class StateConflict(DualwriteError):
     """Somebody else changed the control item first, or a second controller is alive."""
 

@@ -18,6 +18,7 @@ class MetricSpec:
 
 WRITES = "dualwrite_writes_total"
 REQUESTS = "dualwrite_requests_total"
+CALLERS_REFUSED = "dualwrite_callers_refused_total"
 CLIENT_SECONDS = "dualwrite_client_seconds"
 LEADER_SECONDS = "dualwrite_leader_seconds"
 FOLLOWER_SECONDS = "dualwrite_follower_seconds"
@@ -47,6 +48,7 @@ LEASE_SECONDS = "dualwrite_lease_left_seconds"
 
 METRICS: dict[str, MetricSpec] = {
     REQUESTS: MetricSpec("counter", "Client requests answered", ("table", "operation", "status")),
+    CALLERS_REFUSED: MetricSpec("counter", "Requests refused for who sent them", ("status",)),
     WRITES: MetricSpec("counter", "Client writes by outcome", ("table", "phase", "outcome")),
     CLIENT_SECONDS: MetricSpec("histogram", "Time to answer a client", ("table", "operation")),
     LEADER_SECONDS: MetricSpec("histogram", "Time of the leader's write", ("table",)),

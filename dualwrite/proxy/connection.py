@@ -8,7 +8,6 @@ known.
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -16,9 +15,7 @@ import httptools
 import structlog
 
 from dualwrite.proxy import messages
-from dualwrite.proxy.messages import HttpReply, HttpRequest, render
-
-Handler = Callable[[HttpRequest], Awaitable[HttpReply]]
+from dualwrite.proxy.messages import Handler, HttpReply, HttpRequest, render
 
 PIPELINED_MAX = 16
 """Whole requests of one connection that may wait; above it the socket is read no further."""
@@ -39,6 +36,7 @@ class Bounds(NamedTuple):
     buffered_bytes_max: int = 256 * 1024 * 1024
     """Bodies held for all connections together."""
     connections_max: int = 1024
+    handshake_seconds: float = 10.0
     idle_seconds: float = 75.0
     read_seconds: float = 30.0
     """From a request's first byte to its last."""

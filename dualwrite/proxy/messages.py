@@ -1,5 +1,6 @@
 """HTTP messages as the proxy's handlers see them, and how replies are written to the wire."""
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -22,6 +23,13 @@ class HttpRequest(NamedTuple):
     path: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    decoded: bytes | None = None
+    """The body without its Content-Encoding; None: it has none."""
+
+    @property
+    def content(self) -> bytes:
+        """What the client means; ``body`` is how it came, and what is signed."""
+        return self.body if self.decoded is None else self.decoded
 
 
 class HttpReply(NamedTuple):
@@ -30,6 +38,9 @@ class HttpReply(NamedTuple):
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+
+
+Handler = Callable[[HttpRequest], Awaitable[HttpReply]]
 
 
 def render(reply: HttpReply, *, keep_alive: bool, old_http: bool, head_only: bool) -> bytes:

@@ -28,9 +28,10 @@ from dualwrite.core.ports import (
     RepairQueue,
 )
 from dualwrite.core.requests import Body
-from dualwrite.core.settle import CANCELED, shed_error, unknown_error, unreached_error
+from dualwrite.core.settle import shed_error, unknown_error, unreached_error
 from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
+from dualwrite.proxy.answers import error_reply, json_reply, new_request_id
 from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, pass_on, routes
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import HttpReply, HttpRequest
@@ -46,16 +47,6 @@ SEVERAL = "several"
 REQUESTS_MAX = 512
 """Requests in hand at once; one more is told to come again. At 64 connections to the engine the
 last of them waits for eight others, which is a pause; with more it would be a queue."""
-CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.0")
-TYPE_PREFIXES = {
-    "ValidationException": "com.amazon.coral.validate#",
-    "SerializationException": "com.amazon.coral.service#",
-    "UnknownOperationException": "com.amazon.coral.service#",
-    "InternalServerError": "com.amazonaws.dynamodb.v20120810#",
-}
-"""Where DynamoDB's error types live; the rest is in its own name space."""
-CAPITAL_MESSAGES = frozenset({CANCELED, "IdempotentParameterMismatchException"})
-"""Errors whose text DynamoDB puts under "Message"."""
 
 
 class Proxy:
@@ -96,21 +87,19 @@ class Proxy:
 
     async def handle(self, request: HttpRequest) -> HttpReply:
         """Answer one request; never raises."""
-        if request.method != b"POST":
-            return _healthy(request)
         if self._in_hand >= self.requests_max:
             return self._shed()
         self._in_hand += 1
         started = perf_counter()
         target = _target_of(request)
         operation = target.rpartition(".")[2]
-        request_id = f"{self._random.getrandbits(208):052X}"
+        request_id = new_request_id(self._random)
         table = UNMANAGED
         try:
-            route = self._route(target, operation, request.body)
+            route = self._route(target, operation, request.content)
             if route is None:
                 return await pass_on(self._services, request, target)
-            body = _parsed(request.body)
+            body = _parsed(request.content)
             tables = route.names(self._services.migration, operation, body)
             if tables:
                 table = next(iter(tables)) if len(tables) == 1 else SEVERAL
@@ -118,7 +107,7 @@ class Proxy:
                 return await pass_on(self._services, request, target)
             answer = await self._serve(route, Call(operation, body, request, target, tables))
             if not isinstance(answer, HttpReply):
-                answer = _json(200, orjson.dumps(answer), request_id)
+                answer = json_reply(200, orjson.dumps(answer), request_id)
             status = "ok"
         except Exception as error:
             heard = _heard(error)
@@ -126,7 +115,7 @@ class Proxy:
                 log.warning("request failed", operation=operation, table=table,
                             request_id=request_id, error=str(error),
                             exc_info=not isinstance(error, DualwriteError))  # fmt: skip
-            answer, status = _error(heard, request_id), heard.code
+            answer, status = error_reply(heard, request_id), heard.code
         finally:
             self._in_hand -= 1
         self._count(table, operation, status, started)
@@ -135,7 +124,7 @@ class Proxy:
     def _shed(self) -> HttpReply:
         """Refuse a request before it is looked at: those in hand would only get slower by it."""
         self._services.metrics.add(metric_names.SHED)
-        return _error(shed_error(), f"{self._random.getrandbits(208):052X}")
+        return error_reply(shed_error(), new_request_id(self._random))
 
     def _route(self, target: str, operation: str, body: bytes) -> Route | None:
         """How a request is served that may concern the service, None for one that passes: a quick
@@ -218,25 +207,3 @@ def _parsed(body: bytes) -> Body:
     if not isinstance(parsed, dict):
         raise ClientError("SerializationException", "Unexpected token: a JSON object is expected")
     return parsed
-
-
-def _json(status: int, body: bytes, request_id: str) -> HttpReply:
-    headers = (
-        CONTENT_TYPE,
-        (b"x-amzn-requestid", request_id.encode()),
-        (b"x-amz-crc32", b"%d" % crc32(body)),
-    )
-    return HttpReply(status, headers, body)
-
-
-def _error(error: ClientError, request_id: str) -> HttpReply:
-    prefix = TYPE_PREFIXES.get(error.code, "com.amazonaws.dynamodb.v20120810#")
-    name = "Message" if error.code in CAPITAL_MESSAGES else "message"
-    body = {"__type": prefix + error.code, name: error.message, **error.fields}
-    return _json(error.status, orjson.dumps(body), request_id)
-
-
-def _healthy(request: HttpRequest) -> HttpReply:
-    """GET and HEAD: DynamoDB answers load balancers with one healthy line."""
-    body = b"" if request.method == b"HEAD" else b"healthy: dynamodb.dualwrite"
-    return HttpReply(200, ((b"content-type", b"text/plain"),), body)

@@ -4,9 +4,10 @@ It adds nothing to a reply but framing. All time-outs of all connections hang on
 """
 
 import asyncio
+import ssl
 
-from dualwrite.proxy.connection import Bounds, Connection, Handler
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.connection import Bounds, Connection
+from dualwrite.proxy.messages import Handler, HttpReply, HttpRequest
 
 __all__ = ["Bounds", "Handler", "HttpReply", "HttpRequest", "Server"]
 
@@ -31,6 +32,7 @@ class Server:
         connections_max: int = Bounds._field_defaults["connections_max"],
         bounds: Bounds | None = None,
         reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.handler = handler
         self.bounds = bounds or Bounds(
@@ -39,6 +41,7 @@ class Server:
         self._host = host
         self._port = port
         self._reuse_port = reuse_port
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._held_bytes = 0
@@ -50,7 +53,8 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self._server = await self.loop.create_server(
             lambda: Connection(self), self._host, self._port, backlog=LISTEN_BACKLOG,
-            reuse_port=self._reuse_port,
+            reuse_port=self._reuse_port, ssl=self._tls,
+            ssl_handshake_timeout=self.bounds.handshake_seconds if self._tls else None,
         )  # fmt: skip
         bounds = self.bounds
         waits = (

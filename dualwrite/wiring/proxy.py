@@ -1,8 +1,16 @@
 """The process that serves applications."""
 
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from random import Random
 
+from dualwrite.adapters import key_file, tls
 from dualwrite.adapters.big_transactions import BigTransactionCounts
+from dualwrite.adapters.reloading import Reloading
+from dualwrite.core.callers import Keyring
+from dualwrite.proxy.front import Front
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import HttpReply, HttpRequest, Server
@@ -16,9 +24,20 @@ def run_proxy(settings: Settings) -> None:
 
 
 async def _proxy(parts: Parts) -> None:
+    with ExitStack() as stack:
+        callers = stack.enter_context(_callers(parts))
+        context = stack.enter_context(_certificate(parts))
+        await _serve(parts, callers, context)
+
+
+async def _serve(parts: Parts, callers: "Callers", context: ssl.SSLContext | None) -> None:
     settings = parts.settings
     server = Server(
-        _not_yet, host=settings.host, port=settings.port, reuse_port=settings.reuse_port
+        _not_yet,
+        host=settings.host,
+        port=settings.port,
+        reuse_port=settings.reuse_port,
+        tls=context,
     )
     with port_in_use("--port", settings.port):
         port = await server.start()
@@ -41,14 +60,70 @@ async def _proxy(parts: Parts) -> None:
         follower=parts.connect(settings.follower_timeout_seconds),
         health=health,
     )
+    front = Front(
+        proxy.handle,
+        region=settings.region,
+        callers=callers,
+        clock=parts.clock,
+        metrics=parts.metrics,
+    )
     await member.start()
-    server.handler = proxy.handle
+    server.handler = front.handle
     # The lease is renewed until the last request in flight has ended.
     async with running(parts, member.run()):
         parts.ready(Role.PROXY, port)
         await parts.stop.wait()
         await server.stop(settings.grace_seconds)
         await member.stop()
+
+
+class Callers:
+    """The keys of the moment; None where callers are not verified."""
+
+    def __init__(self, keyring: Keyring | None) -> None:
+        self.keyring = keyring
+
+    def __call__(self) -> Keyring | None:
+        return self.keyring
+
+
+@contextmanager
+def _callers(parts: Parts) -> Iterator[Callers]:
+    """The key file, read again when it changes. Raises UnusableFile."""
+    path = parts.settings.keys
+    if path is None:
+        yield Callers(None)
+        return
+    reloading = Reloading((path,), parts.clock)
+    callers = Callers(key_file.load(path, parts.migration))
+
+    def reload() -> None:
+        callers.keyring = key_file.load(path, parts.migration)
+
+    with _reloaded(reloading, reload):
+        yield callers
+
+
+@contextmanager
+def _certificate(parts: Parts) -> Iterator[ssl.SSLContext | None]:
+    """The listening side's certificate, read again when it changes. Raises UnusableFile."""
+    certificate, key = parts.settings.tls_cert, parts.settings.tls_key
+    if certificate is None or key is None:
+        yield None
+        return
+    reloading = Reloading((certificate, key), parts.clock)
+    context = tls.context_for(certificate, key)
+    with _reloaded(reloading, lambda: tls.renew(context, certificate, key)):
+        yield context
+
+
+@contextmanager
+def _reloaded(reloading: Reloading, reload: Callable[[], None]) -> Iterator[None]:
+    task = asyncio.create_task(reloading.run(reload))
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _not_yet(_request: HttpRequest) -> HttpReply:

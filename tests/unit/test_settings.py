@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from dualwrite.settings import LOOPBACK, SettingsError, arguments_of, parse
+from dualwrite.settings import (
+    LOOPBACK,
+    SettingsError,
+    arguments_of,
+    parse,
+    serving_arguments_of,
+)
 
 SPEC = Path("migration.toml")
 URL = "http://127.0.0.1:8000"
@@ -38,11 +44,43 @@ def test_the_environment_fills_in(environment: dict[str, str], region: str) -> N
     assert (settings.endpoint_url, settings.region) == (URL, region)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.org", "localhost"])
-def test_a_proxy_listens_on_loopback_only(host: str) -> None:
-    """Another --host is refused, and the refusal says why."""
-    with pytest.raises(SettingsError, match="does not verify its callers"):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7"])
+def test_others_reach_a_proxy_only_where_callers_are_verified(host: str) -> None:
+    """Beyond loopback a key file is needed, and the refusal says why."""
+    with pytest.raises(SettingsError, match="is refused without --keys"):
         parse(SPEC, URL, host=host)
+    keys = Path("keys.toml")
+    settings = parse(SPEC, URL, host=host, keys=keys)
+    assert (settings.host, settings.keys) == (host, keys)
+
+
+def test_loopback_needs_no_keys() -> None:
+    """Whichever of its addresses; a name may stand for several and is none."""
+    for host in ("127.0.0.1", "127.0.0.2", "::1"):
+        assert parse(SPEC, URL, host=host).host == host
+    for name in ("example.org", "localhost", ""):
+        with pytest.raises(SettingsError, match="no IP address"):
+            parse(SPEC, URL, host=name, keys=Path("keys.toml"))
+
+
+def test_a_certificate_and_its_key_belong_together() -> None:
+    """One without the other is refused."""
+    pem = Path("a.pem")
+    assert parse(SPEC, URL, tls_cert=pem, tls_key=pem).tls_key == pem
+    for given in ({"tls_cert": pem}, {"tls_key": pem}):
+        with pytest.raises(SettingsError, match="belong together"):
+            parse(SPEC, URL, **given)  # type: ignore[arg-type]  # either of the two options
+
+
+def test_a_proxy_among_children_is_told_what_it_needs() -> None:
+    """And nothing that was not given."""
+    plain = parse(SPEC, URL)
+    assert serving_arguments_of(plain) == ("--host", LOOPBACK)
+    pem = Path("a.pem")
+    full = parse(SPEC, URL, host="::", keys=Path("k"), tls_cert=pem, tls_key=pem)
+    assert serving_arguments_of(full) == (
+        *("--host", "::", "--keys", "k", "--tls-cert", "a.pem", "--tls-key", "a.pem"),
+    )
 
 
 @pytest.mark.parametrize("url", [None, "", "127.0.0.1:8000", "ftp://host", "http://"])

@@ -1,0 +1,215 @@
+"""What a caller may do: which actions, on which tables."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from dualwrite.core.errors import ClientError
+from dualwrite.core.operations import OPERATIONS, Action, Operation
+from dualwrite.core.shapes import serialization
+from dualwrite.core.statements import statement_of
+
+ALL_TABLES = "*"
+ACCOUNT = "000000000000"
+"""Stands in refusals for the account, which the proxy does not know."""
+REMEMBERED_MAX = 1024
+SHOWN_MAX = 1024
+"""Characters of a client's own words that a refusal repeats."""
+_STATEMENTS = frozenset({"Statement", "Statements", "TransactStatements"})
+_MEMBERS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+"""Members of a transaction, with the permission that AWS asks for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One table that a request touches; None: it cannot be told which, so it may be any."""
+
+    table: str | None
+    permission: str
+    action: Action
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one key may do. ``patterns``: table names or ARNs, with ``*`` for any characters and
+    ``?`` for one. ``twins`` gives a managed table's other physical name: it is the same data, so
+    whoever may use one dialect may use the other."""
+
+    patterns: tuple[str, ...]
+    actions: frozenset[Action]
+    twins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _remembered: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def everything(self) -> bool:
+        """Whether there is nothing to ask: all actions on all tables."""
+        return ALL_TABLES in self.patterns and self.actions == frozenset(Action)
+
+    def check(self, operation: str, body: bytes, *, user: str, region: str) -> None:
+        """Whether a request may be served. Raises ClientError."""
+        rule = OPERATIONS[operation]
+        if rule.harmless:
+            return
+        by_text = not _STATEMENTS.isdisjoint(rule.fields)
+        if ALL_TABLES in self.patterns and not by_text:
+            uses: Iterable[Use] = (Use(None, operation, rule.action),)
+        else:
+            uses = _uses(operation, rule, body)
+        for use in uses:
+            if use.action not in self.actions or not self._allows(use.table):
+                raise _denied(use, user, region)
+
+    def _allows(self, table: str | None) -> bool:
+        if ALL_TABLES in self.patterns:
+            return True
+        if table is None:
+            return False
+        allowed = self._remembered.get(table)
+        if allowed is None:
+            if len(self._remembered) >= REMEMBERED_MAX:
+                self._remembered.clear()
+            allowed = self._remembered[table] = self._matches(table)
+        return allowed
+
+    def _matches(self, table: str) -> bool:
+        name = name_in(table)
+        if name is None:
+            return False
+        twin = self.twins.get(name)
+        return any(
+            _matches(pattern, table, name) or (twin is not None and _matches(pattern, twin, twin))
+            for pattern in self.patterns
+        )
+
+
+def name_in(table: str) -> str | None:
+    """A table's name, where it was given an ARN of the table, or of an index, a stream, a backup,
+    an export or an import of it; None for another ARN."""
+    if not table.startswith("arn:"):
+        return table
+    _, found, rest = table.partition("table/")
+    return rest.partition("/")[0] if found else None
+
+
+def _matches(pattern: str, table: str, name: str) -> bool:
+    """An ARN in the list is compared with a whole ARN, so that it can tell accounts and Regions
+    apart, and by its name with a bare name."""
+    if pattern.startswith("arn:"):
+        if table.startswith("arn:"):
+            end = table.index("table/") + len("table/") + len(name)
+            return _like(pattern, table[:end])
+        pattern = name_in(pattern) or ""
+    return _like(pattern, name)
+
+
+def _like(pattern: str, text: str) -> bool:
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+# -- what a request touches --------------------------------------------------------------------
+
+
+def _uses(operation: str, rule: Operation, raw: bytes) -> Iterator[Use]:
+    """Everything a request touches; at least one. Raises ClientError for what is no JSON object."""
+    body = _parsed(raw, rule.fields)
+    told = False
+    for part in rule.fields:
+        value = body.get(part)
+        if value is None:
+            continue
+        for use in _uses_in(operation, rule.action, part, value):
+            told = True
+            yield use
+    if not told:
+        yield Use(None, operation, rule.action)
+
+
+def _uses_in(operation: str, action: Action, part: str, value: Any) -> Iterator[Use]:
+    match part, value:
+        case "RequestItems", dict():
+            for table in value:
+                yield Use(table, operation, action)
+        case "TransactItems", list():
+            yield from _transaction(operation, action, value)
+        case "TableCreationParameters", dict():
+            yield Use(_text(value.get("TableName")), operation, action)
+        case "ShardIterator", str():
+            # DynamoDB's iterators hold the ARN of their stream.
+            _, arn, rest = value.partition("arn:")
+            yield Use(arn + rest if arn else None, operation, action)
+        case "Statement", _:
+            yield from _statement(operation, value)
+        case "Statements" | "TransactStatements", list():
+            for each in value:
+                text = each.get("Statement") if isinstance(each, dict) else None
+                yield from _statement(operation, text)
+        case _:
+            yield Use(_text(value), operation, action)
+
+
+def _transaction(operation: str, action: Action, members: list[Any]) -> Iterator[Use]:
+    for member in members:
+        for verb, target in member.items() if isinstance(member, dict) else ():
+            if target is not None:
+                table = _text(target.get("TableName")) if isinstance(target, dict) else None
+                yield Use(table, _MEMBERS.get(verb, operation), action)
+
+
+def _statement(operation: str, text: Any) -> Iterator[Use]:
+    statement = statement_of(text) if isinstance(text, str) else None
+    if statement is None:
+        yield Use(None, operation, Action.WRITE)
+        return
+    action = Action.READ if statement.reads else Action.WRITE
+    for table in statement.tables or (None,):
+        yield Use(table, statement.permission, action)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _parsed(raw: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
+    """The body. One member given twice is refused where it could name a table: the engine might
+    go by the other of the two. Raises ClientError."""
+    try:
+        body = orjson.loads(raw)
+        plain = b"\\u" not in raw and all(raw.count(b'"%b"' % f.encode()) <= 1 for f in fields)
+        if not plain or "TransactItems" in fields or not _STATEMENTS.isdisjoint(fields):
+            body = json.loads(raw, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise serialization("The body is not JSON, or holds one member twice") from None
+    if not isinstance(body, dict):
+        raise serialization("Unexpected token: a structure is expected")
+    return body
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _denied(use: Use, user: str, region: str) -> ClientError:
+    table = (use.table or ALL_TABLES)[:SHOWN_MAX]
+    resource = (
+        table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
+    )
+    action = f"dynamodb:{use.permission}"
+    return ClientError(
+        "AccessDeniedException",
+        f"User: arn:aws:iam::{ACCOUNT}:user/{user} is not authorized to perform: {action} on "
+        f"resource: {resource} because no identity-based policy allows the {action} action",
+    )

@@ -1,0 +1,97 @@
+"""Every operation of DynamoDB's two APIs: what it does to the world, and where it names tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+APIS = ("DynamoDB_20120810", "DynamoDBStreams_20120810")
+
+
+class Action(StrEnum):
+    """What a caller may be allowed to do."""
+
+    READ = "read"
+    """Whatever changes nothing."""
+    WRITE = "write"
+    """Changes items."""
+    CONTROL = "control"
+    """Changes tables and what belongs to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``fields``: members of the body that name a table, by its name or an ARN that holds it. Where
+    none of them is given, the operation is about all tables."""
+
+    action: Action
+    fields: tuple[str, ...] = ()
+    harmless: bool = False
+    """It tells nothing about any table: every caller may ask it."""
+
+
+def _of(action: Action, fields: tuple[str, ...], *names: str) -> dict[str, Operation]:
+    return {name: Operation(action, fields) for name in names}
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    **_of(
+        Action.READ, ("TableName",),
+        "GetItem", "Query", "Scan", "SearchVectors", "DescribeTable", "DescribeTimeToLive",
+        "DescribeContinuousBackups", "DescribeContributorInsights",
+        "DescribeKinesisStreamingDestination", "DescribeTableReplicaAutoScaling", "ListBackups",
+        "ListContributorInsights", "ListStreams",
+    ),
+    **_of(Action.READ, ("GlobalTableName",), "DescribeGlobalTable", "DescribeGlobalTableSettings"),
+    **_of(Action.READ, ("ResourceArn",), "ListTagsOfResource", "GetResourcePolicy"),
+    **_of(Action.READ, ("StreamArn",), "DescribeStream", "GetShardIterator"),
+    **_of(Action.READ, ("ShardIterator",), "GetRecords"),
+    **_of(Action.READ, ("TableArn",), "ListExports", "ListImports"),
+    **_of(Action.READ, ("BackupArn",), "DescribeBackup"),
+    **_of(Action.READ, ("ExportArn",), "DescribeExport"),
+    **_of(Action.READ, ("ImportArn",), "DescribeImport"),
+    **_of(Action.READ, ("RequestItems",), "BatchGetItem"),
+    **_of(Action.READ, ("TransactItems",), "TransactGetItems"),
+    **_of(Action.READ, (), "ListTables", "ListGlobalTables"),
+    "DescribeEndpoints": Operation(Action.READ, harmless=True),
+    "DescribeLimits": Operation(Action.READ, harmless=True),
+    **_of(Action.WRITE, ("TableName",), "PutItem", "UpdateItem", "DeleteItem"),
+    **_of(Action.WRITE, ("RequestItems",), "BatchWriteItem"),
+    **_of(Action.WRITE, ("TransactItems",), "TransactWriteItems"),
+    **_of(Action.WRITE, ("Statement",), "ExecuteStatement"),
+    **_of(Action.WRITE, ("Statements",), "BatchExecuteStatement"),
+    **_of(Action.WRITE, ("TransactStatements",), "ExecuteTransaction"),
+    **_of(
+        Action.CONTROL, ("TableName",),
+        "CreateBackup", "DeleteTable", "UpdateTable", "UpdateTimeToLive",
+        "UpdateContinuousBackups", "UpdateContributorInsights", "UpdateTableReplicaAutoScaling",
+    ),
+    **_of(Action.CONTROL, ("TableName", "GlobalTableSourceArn"), "CreateTable"),
+    **_of(
+        Action.CONTROL, ("TableName", "StreamArn"),
+        "EnableKinesisStreamingDestination", "DisableKinesisStreamingDestination",
+        "UpdateKinesisStreamingDestination",
+    ),
+    **_of(
+        Action.CONTROL, ("GlobalTableName",),
+        "CreateGlobalTable", "UpdateGlobalTable", "UpdateGlobalTableSettings",
+    ),
+    **_of(
+        Action.CONTROL, ("ResourceArn",),
+        "TagResource", "UntagResource", "PutResourcePolicy", "DeleteResourcePolicy",
+    ),
+    **_of(Action.CONTROL, ("BackupArn",), "DeleteBackup"),
+    **_of(Action.CONTROL, ("TargetTableName", "BackupArn"), "RestoreTableFromBackup"),
+    **_of(
+        Action.CONTROL, ("SourceTableArn", "SourceTableName", "TargetTableName"),
+        "RestoreTableToPointInTime",
+    ),
+    **_of(Action.CONTROL, ("TableArn",), "ExportTableToPointInTime"),
+    **_of(Action.CONTROL, ("TableCreationParameters",), "ImportTable"),
+}  # fmt: skip
+"""A statement is a read where it selects: its text decides."""
+
+
+def operation_in(target: bytes) -> str | None:
+    """The operation that an ``X-Amz-Target`` names; None for what neither API has."""
+    api, _, name = target.decode("latin-1").partition(".")
+    return name if api in APIS and name in OPERATIONS else None
