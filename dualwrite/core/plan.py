@@ -7,14 +7,17 @@ expression, under the guard alone.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
+    Condition,
     Placeholders,
     Update,
+    condition_syntax,
+    creates,
     names_used,
     names_written,
     parse_condition,
@@ -22,6 +25,7 @@ from dualwrite.core.expressions import (
     placeholders_in,
     rename,
     render,
+    update_syntax,
     with_set,
 )
 from dualwrite.core.items import OTHER, STAMP, Item, Key
@@ -39,6 +43,13 @@ SEEN_VALUE = ":dw_seen"
 OTHER_VALUE = ":dw_other"
 OLDER = f"(attribute_not_exists({STAMP}) OR {STAMP} < {STAMP_VALUE})"
 """The guard: nothing newer than this write stands there."""
+
+SURELY_SHORT = 900
+"""Characters that hold neither 4 KB nor 300 operators, whatever they say."""
+_SYNTAX: Mapping[str, Callable[[str, str], object]] = {
+    "ConditionExpression": condition_syntax,
+    "UpdateExpression": update_syntax,
+}
 
 _SET = re.compile(r"(?<![#:.\w])SET(?=[\s#])", re.IGNORECASE)
 _MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
@@ -124,35 +135,63 @@ def renames(table: MigratedTable) -> Mapping[str, tuple[str | int, ...]]:
     return {name: (OTHER, name) for name in table.swapped}
 
 
-def written_names(wish: Wish) -> frozenset[str]:
-    """Top-level attributes an update writes."""
-    text = wish.body.get("UpdateExpression")
-    return names_written(parsed_update(wish)) if text else frozenset()
-
-
 def parsed_update(wish: Wish) -> Update:
     """The client's update, parsed; an empty one touches nothing. Raises ValidationError."""
-    text = wish.body.get("UpdateExpression")
-    return parse_update(text, wish.names, wish.values) if text is not None else Update(())
+    if wish.meant is not None:
+        return wish.meant.update or Update()
+    text = wish.update_text
+    return parse_update(text, wish.names, wish.values) if text is not None else Update()
+
+
+def parsed_condition(wish: Wish) -> Condition | None:
+    """The client's condition, parsed; None where it has none. Raises ValidationError."""
+    if wish.meant is not None:
+        return wish.meant.condition
+    text = wish.condition_text
+    return parse_condition(text, wish.names, wish.values) if text is not None else None
+
+
+def check_expressions(wish: Wish) -> None:
+    """Say what is wrong with the client's own expressions: where the engine refused them, its words
+    may be about what the service added. Raises ValidationError."""
+    parsed_update(wish)
+    parsed_condition(wish)
 
 
 def needs_evaluation(wish: Wish) -> bool:
     """Whether an update writes what the other dialect derives from or sees differently: then the
     post-image must be known before the write, since the hidden map changes with it."""
-    text = wish.body.get("UpdateExpression")
-    if not text:
-        return False
     sensitive = wish.table.swapped
     if wish.dialect is Side.OLD:
         sensitive |= wish.table.sources
-    mentioned = {*wish.names.values(), *re.findall(r"\w+", text)}
-    return bool(sensitive & mentioned) and bool(sensitive & written_names(wish))
+    if wish.meant is None:
+        text = wish.update_text
+        if not text or not sensitive & {*wish.names.values(), *re.findall(r"\w+", text)}:
+            return False
+    return bool(sensitive & names_written(parsed_update(wish)))
 
 
 def only_removes(wish: Wish) -> bool:
     """Whether an update makes no item where none is, which our stamp in it would."""
-    text = wish.body.get("UpdateExpression")
-    return wish.verb is Verb.UPDATE and bool(text) and not _MAKES.search(text or "")
+    if wish.verb is not Verb.UPDATE:
+        return False
+    if wish.meant is not None:
+        return wish.meant.update is not None and not creates(wish.meant.update)
+    text = wish.update_text
+    return bool(text) and not _MAKES.search(text or "")
+
+
+def outgrows(action: Action) -> bool:
+    """Whether what the service adds makes an expression longer than DynamoDB takes it: the
+    client's own, of up to 4 KB and 300 operators, is to be accepted all the same."""
+    for part, syntax in _SYNTAX.items():
+        text = action.get(part)
+        if text is not None and len(text) > SURELY_SHORT:
+            try:
+                syntax(text, part)
+            except ValidationError:
+                return True
+    return False
 
 
 # -- the leader ------------------------------------------------------------------------------
@@ -160,14 +199,17 @@ def only_removes(wish: Wish) -> bool:
 
 def client_condition(wish: Wish, side: Side, into: Expressions) -> None:
     """Add the client's own condition in the words of ``side``, safe to be ANDed with."""
-    text = wish.condition
-    if text is None:
-        return
-    if wish.dialect is side:
+    text = wish.condition_text
+    if wish.dialect is side and text is not None:
         into.take(wish, text)
         into.require(_conjunct(text))
         return
-    condition = parse_condition(text, wish.names, wish.values)
+    condition = parsed_condition(wish)
+    if condition is None:
+        return
+    if wish.dialect is side:
+        into.require(_conjunct(render(condition, into.pool)))
+        return
     translated = rename(condition, renames(wish.table), exists=_key_names(wish, side))
     into.require(_conjunct(render(translated, into.pool)))
     if OTHER in names_used(translated):
@@ -236,7 +278,7 @@ def wants_base(wish: Wish, side: Side, item: Item | None) -> bool:
 def lacks_map(wish: Wish, side: Side, item: Item | None) -> bool:
     """Whether a write of the other dialect may read names that this item does not hold yet: then
     it must get them first."""
-    reads = wish.condition is not None or wish.verb is Verb.UPDATE
+    reads = wish.has_condition or wish.verb is Verb.UPDATE
     foreign = wish.dialect is not side and bool(wish.table.swapped)
     return foreign and reads and item is not None and OTHER not in item
 
@@ -262,6 +304,15 @@ def based_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | No
     client_condition(wish, side, expressions)
     _require_base(expressions, wish.table.side(side).keys.hash.name, seen)
     return expressions.into(_target(wish, side, image if wish.verb is Verb.PUT else None, stamp))
+
+
+def decided_action(wish: Wish, side: Side, stamp: str, seen: Seen, image: Row | None) -> Action:
+    """The write on the leader that was decided here, on its base: for expressions that outgrow
+    DynamoDB's limits. The condition was true of the base and the image was made of it, so that
+    the base's stamp stands for both. Raises ValidationError."""
+    expressions = Expressions()
+    _require_base(expressions, wish.table.side(side).keys.hash.name, seen)
+    return expressions.into(_target(wish, side, image, stamp))
 
 
 def _carried_over(wish: Wish, side: Side, image: Row) -> Update:
@@ -307,14 +358,15 @@ def _require_base(expressions: Expressions, hash_name: str, seen: Seen) -> None:
 
 
 def _client_update(wish: Wish, side: Side, into: Expressions) -> None:
-    text = wish.body.get("UpdateExpression")
-    if text is None:
-        return
-    if wish.dialect is side:
+    text = wish.update_text
+    if wish.dialect is side and text is not None:
         into.take(wish, text)
         into.update = text
         return
-    into.update = render(rename(parsed_update(wish), renames(wish.table)), into.pool)
+    update = parsed_update(wish)
+    if update.paths:
+        there = update if wish.dialect is side else rename(update, renames(wish.table))
+        into.update = render(there, into.pool)
 
 
 def _target(wish: Wish, side: Side, row: Row | None, stamp: str) -> Action:

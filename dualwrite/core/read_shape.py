@@ -16,10 +16,12 @@ from dualwrite.core.expressions import (
     project,
 )
 from dualwrite.core.items import AttributeValue, Item, KeySchema
-from dualwrite.core.requests import LEGACY_READ, Body, refuse_hidden
+from dualwrite.core.legacy import check_mixture, filter_meant, projection_meant
+from dualwrite.core.requests import Body, refuse_hidden
 
 _EXPRESSIONS = ("ProjectionExpression", "FilterExpression", "KeyConditionExpression")
-_LEGACY = ("AttributesToGet", *LEGACY_READ)
+KEYED = frozenset({"GetItem", "BatchGetItem", "TransactGetItems"})
+"""Reads of whole keys: they have no filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,58 +39,62 @@ class Shape:
         return item if self.projection is None else project(self.projection, item)
 
 
-def shape_of(body: Body, query: KeySchema | None = None) -> Shape:
+def shape_of(operation: str, body: Body, query: KeySchema | None = None) -> Shape:
     """The shape of a read whose body is ``shaped``; ``query``: the keys that a Query goes by,
     which its filter may not name. Raises ClientError."""
     refuse_hidden(body)
+    check_mixture(operation, body)
+    legacy = "QueryFilter" if operation == "Query" else "ScanFilter"
+    condition = None if operation in KEYED else filter_meant(body, legacy)
+    projection = projection_meant(body)
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
     check_placeholders(names, values)
-    _refuse_mixture(body)
-    projection = _projection(body)
-    condition = None
+    if "ProjectionExpression" in body:
+        projection = parse_projection(body["ProjectionExpression"], names)
     if "FilterExpression" in body:
         text = body["FilterExpression"]
         condition = parse_condition(text, names, values, kind="FilterExpression")
-        if query is not None:
-            check_filter(condition, query)
+        legacy = "Filter Expression"
+    if condition is not None and query is not None:
+        check_filter(condition, query, legacy)
     check_unused([body.get(part) for part in _EXPRESSIONS], names, values)
-    _check_select(body.get("Select"), projection, indexed="IndexName" in body)
+    _check_select(body, projection)
     return Shape(condition, projection, body.get("Select") == "COUNT")
 
 
-def _projection(body: Body) -> Projection | None:
-    """ProjectionExpression, or its legacy twin."""
+def _check_select(body: Body, projection: Projection | None) -> None:
+    select, named = body.get("Select"), "AttributesToGet"
     if "ProjectionExpression" in body:
-        return parse_projection(body["ProjectionExpression"], body.get("ExpressionAttributeNames"))
-    if "AttributesToGet" in body:
-        return Projection(tuple((name,) for name in body["AttributesToGet"]))
-    return None
-
-
-def _refuse_mixture(body: Body) -> None:
-    legacy = [name for name in _LEGACY if name in body]
-    modern = [name for name in _EXPRESSIONS if name in body]
-    if legacy and modern:
-        raise ValidationError(
-            "Can not use both expression and non-expression parameters in the same request: "
-            f"Non-expression parameters: {{{', '.join(legacy)}}} "
-            f"Expression parameters: {{{', '.join(modern)}}}"
-        )
-
-
-def _check_select(select: str | None, projection: Projection | None, *, indexed: bool) -> None:
+        named = "ProjectionExpression"
     if select == "SPECIFIC_ATTRIBUTES" and projection is None:
         raise ValidationError(
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get "
             "SPECIFIC_ATTRIBUTES"
         )
-    if select == "ALL_PROJECTED_ATTRIBUTES" and not indexed:
+    if select == "ALL_PROJECTED_ATTRIBUTES" and "IndexName" not in body:
         raise ValidationError(
             "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
         )
     if select not in (None, "SPECIFIC_ATTRIBUTES") and projection is not None:
         what = "only the Count" if select == "COUNT" else select
+        raise ValidationError(f"Cannot specify the {named} when choosing to get {what}")
+
+
+def check_segment(body: Body) -> None:
+    """Segment and TotalSegments come together, the first below the second."""
+    segment, total = body.get("Segment"), body.get("TotalSegments")
+    if total is None and segment is not None:
         raise ValidationError(
-            "Cannot specify the AttributesToGet or ProjectionExpression when choosing to get "
-            f"{what}"
+            "The TotalSegments parameter is required but was not present in the request when "
+            "Segment parameter is present"
+        )
+    if total is not None and segment is None:
+        raise ValidationError(
+            "The Segment parameter is required but was not present in the request when parameter "
+            "TotalSegments is present"
+        )
+    if segment is not None and segment >= total:
+        raise ValidationError(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
+            f"Segment: {segment} is not less than TotalSegments: {total}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import check_item, check_placeholders, check_unused, check_value
 from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema, key_of
+from dualwrite.core.legacy import Meant, check_mixture, write_meant
 from dualwrite.core.phases import Side
 from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable, Migration
@@ -16,6 +17,10 @@ Body = dict[str, Any]
 """A request or response body, parsed from JSON."""
 
 HIDDEN_PREFIX = "dw_"
+_NAMED_MAPS = (
+    "Item", "Expected", "AttributeUpdates", "KeyConditions", "QueryFilter", "ScanFilter",
+)  # fmt: skip
+"""Parameters that map names of attributes to something."""
 
 
 class Verb(StrEnum):
@@ -40,8 +45,6 @@ _EXPRESSIONS = (
     "FilterExpression",
     "KeyConditionExpression",
 )
-LEGACY_WRITE = ("Expected", "ConditionalOperator", "AttributeUpdates")
-LEGACY_READ = ("KeyConditions", "QueryFilter", "ScanFilter", "ConditionalOperator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Wish:
     dialect: Side
     key: Key
     body: Body
+    meant: Meant | None = None
+    """What its legacy parameters mean; None where it has none."""
 
     @property
     def item(self) -> Item:
@@ -60,8 +65,18 @@ class Wish:
         return item
 
     @property
-    def condition(self) -> str | None:
+    def condition_text(self) -> str | None:
         return self.body.get("ConditionExpression")
+
+    @property
+    def update_text(self) -> str | None:
+        return self.body.get("UpdateExpression")
+
+    @property
+    def has_condition(self) -> bool:
+        if self.meant is not None:
+            return self.meant.condition is not None
+        return "ConditionExpression" in self.body
 
     @property
     def names(self) -> dict[str, str]:
@@ -80,12 +95,13 @@ class Wish:
         return self.body.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
 
 
-def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any) -> Wish:
-    """Check one mutation before anything is sent; raises ClientError as DynamoDB words it."""
-    body = shaped(body)
-    for legacy in LEGACY_WRITE:
-        if legacy in body:
-            raise unsupported(table, f"the legacy parameter {legacy}")
+def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: str = "") -> Wish:
+    """Check one mutation before anything is sent; raises ClientError as DynamoDB words it.
+
+    ``operation`` is the single call; empty for a member of a batch or transaction.
+    """
+    body = shaped(body, operation)
+    check_mixture(operation, body)
     schema = table.side(dialect).keys
     source = body.get("Item" if verb is Verb.PUT else "Key")
     if source is None:
@@ -94,22 +110,21 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any) -> Wish:
             f"1 validation error detected: Value null at '{part}' failed to satisfy constraint: "
             "Member must not be null"
         )
-    _check_expressions(body)
     refuse_hidden(body)
+    check_item(source)
     if verb is not Verb.UPDATE and body.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
         raise ValidationError("ReturnValues can only be ALL_OLD or NONE")
+    meant = write_meant(operation, body) if operation else None
+    _check_expressions(body)
     if verb is Verb.PUT:
-        check_item(source)
         _check_key_of_item(source, schema)
     else:
         check_key(source, schema)
-    return Wish(verb, table, dialect, key_of(source, schema), body)
+    return Wish(verb, table, dialect, key_of(source, schema), body, meant)
 
 
 def _check_expressions(body: Body) -> None:
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
-    if names is values is None and body.keys().isdisjoint(_EXPRESSIONS):
-        return
     check_placeholders(names, values)
     given = [body.get(part) for part in ("ConditionExpression", "UpdateExpression")]
     for text, part in zip(given, ("ConditionExpression", "UpdateExpression"), strict=True):
@@ -159,28 +174,25 @@ def _refuse_empty(attribute: KeyAttribute, value: AttributeValue) -> None:
 
 def refuse_hidden(body: Body) -> None:
     """Names and placeholders that begin with ``dw_`` belong to the service."""
-    item = body.get("Item")
-    if isinstance(item, dict):
-        _refuse_names(item)
-    names = body.get("ExpressionAttributeNames")
-    if isinstance(names, dict):
-        _refuse_names([*names.values(), *(placeholder[1:] for placeholder in names)])
-    values = body.get("ExpressionAttributeValues")
-    if isinstance(values, dict):
-        _refuse_names([placeholder[1:] for placeholder in values])
-    for part in _EXPRESSIONS:
+    named: list[Any] = []
+    for part in _NAMED_MAPS:
+        if part in body:
+            named += body[part]
+    if "ExpressionAttributeNames" in body:
+        names = body["ExpressionAttributeNames"]
+        named += [*names.values(), *(placeholder[1:] for placeholder in names)]
+    if "ExpressionAttributeValues" in body:
+        named += [placeholder[1:] for placeholder in body["ExpressionAttributeValues"]]
+    for part in (
+        "ConditionExpression", "UpdateExpression", "ProjectionExpression", "FilterExpression",
+        "KeyConditionExpression",
+    ):  # fmt: skip
         text = body.get(part)
         if isinstance(text, str) and HIDDEN_PREFIX in text:
-            _refuse_names(_words(text))
-    if "AttributesToGet" in body:
-        _refuse_names(body["AttributesToGet"])
-
-
-def _refuse_names(names: Iterable[str]) -> None:
-    if HIDDEN_PREFIX not in "\n".join(names):
-        return
-    for name in names:
-        if name.startswith(HIDDEN_PREFIX):
+            named += _words(text)
+    named += body.get("AttributesToGet") or []
+    for name in named:
+        if isinstance(name, str) and name.startswith(HIDDEN_PREFIX):
             raise ValidationError(
                 f"Names that begin with {HIDDEN_PREFIX} are reserved by dualwrite: {name}"
             )

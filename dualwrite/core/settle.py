@@ -116,6 +116,11 @@ def condition_failed(refused: Refused) -> bool:
     return refused.code == CONDITION_FAILED
 
 
+def is_invalid(error: EngineError) -> bool:
+    """Whether the engine found the request itself wrong."""
+    return isinstance(error, Refused) and error.code == "ValidationException"
+
+
 def old_item(refused: Refused) -> Item | None:
     """The item that ReturnValuesOnConditionCheckFailure gave; None where there is none."""
     item = refused.fields.get("Item")

@@ -132,6 +132,13 @@ class IndexSpec:
     name: str
     keys: KeySchema
     local: bool = True
+    projected: tuple[str, ...] | None = None
+    """The attributes it holds beside keys; None for all."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds all that an item does, what is hidden too."""
+        return self.projected is None
 
 
 @dataclass(frozen=True)

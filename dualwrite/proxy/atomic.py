@@ -22,6 +22,7 @@ from dualwrite.core.plan import (
     follower_delete,
     follower_put,
     leader_action,
+    outgrows,
     pass_parameters,
     side_key,
     verb_of,
@@ -59,12 +60,15 @@ DIRECTED_UNITS = ("ReadCapacityUnits", "WriteCapacityUnits")
 """Told of transactions, not of single calls."""
 
 
-async def write(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body:
-    """A Put or Delete without return values: no read, one transaction. Raises ClientError."""
+async def write(services: Services, wish: Wish, state: TableState, row: Row | None) -> Body | None:
+    """A Put or Delete without return values: no read, one transaction. None: its condition is too
+    long beside the guard, and must be decided on its base. Raises ClientError."""
     leader, follower = state.phase.leader, state.phase.leader.other
     for tries in range(TRIES_MAX):
         stamp = services.stamps.next(state.epoch)
         lead = leader_action(wish, leader, stamp, row)
+        if outgrows(lead):
+            return None
         if wish.verb is Verb.PUT:
             assert row is not None, "a Put has a row"
             follow = follower_put(wish.table, follower, row.stamped(stamp))

@@ -9,15 +9,19 @@ return values come exactly from the base and the image.
 from dataclasses import dataclass, replace
 
 from dualwrite.core.errors import Refused, ValidationError
-from dualwrite.core.expressions import apply, creates, holds, parse_condition
+from dualwrite.core.expressions import apply, holds
 from dualwrite.core.items import Item, canonical, same, stamp_of
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.plan import (
     Action,
     Seen,
     based_action,
+    decided_action,
     follower_delete,
     follower_put,
+    only_removes,
+    outgrows,
+    parsed_condition,
     parsed_update,
     pass_parameters,
     side_key,
@@ -76,7 +80,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
         after = await evaluate(services, wish, base, row)
         stamp = services.stamps.next(state.epoch)
         after = after.stamped(stamp) if after is not None else None
-        action = leader_write(wish, leader, stamp, base, after)
+        action = await leader_write(services, wish, leader, stamp, base, after)
         if state.phase.mode is Mode.ATOMIC:
             follow = follower_write(wish, leader.other, stamp, after)
             outcome, reply = await atomic.send(
@@ -101,16 +105,14 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
 
 def makes_nothing(wish: Wish, base: Base) -> bool:
     """An update that only removes makes no item where none is; our stamp must not make one."""
-    only_removes = "UpdateExpression" in wish.body and not creates(parsed_update(wish))
-    return wish.verb is Verb.UPDATE and base.item is None and only_removes
+    return base.item is None and only_removes(wish)
 
 
 async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:
     """The reply to such an update: only its condition matters, on an item that is not there."""
-    if wish.condition is not None:
-        condition = parse_condition(wish.condition, wish.names, wish.values)
-        if not holds(condition, {}):
-            await refuse(services, wish, state.phase.leader, ConditionFalse(None))
+    condition = parsed_condition(wish)
+    if condition is not None and not holds(condition, {}):
+        await refuse(services, wish, state.phase.leader, ConditionFalse(None))
     return besides(wish, wish.dialect, NOTHING_WRITTEN)
 
 
@@ -141,12 +143,17 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
     try:
         after = apply(parsed_update(wish), view or {}, wish.key)
     except ValidationError:
-        if wish.condition is not None:
-            condition = parse_condition(wish.condition, wish.names, wish.values)
-            if not holds(condition, view or {}):
-                await refuse(services, wish, wish.dialect, ConditionFalse(None), view=view)
+        await require_condition(services, wish, base)
         raise
     return await _evolved(services, wish.table, base.row, after, wish.dialect)
+
+
+async def require_condition(services: Services, wish: Wish, base: Base) -> None:
+    """Raises the client's error where its condition is false of the base."""
+    view = None if base.row is None else base.row.seen(wish.dialect)
+    condition = parsed_condition(wish)
+    if condition is not None and not holds(condition, view or {}):
+        await refuse(services, wish, wish.dialect, ConditionFalse(None), view=view)
 
 
 async def _evolved(
@@ -164,16 +171,23 @@ async def _evolved(
     return await client_row(services, table, after, dialect)
 
 
-def leader_write(wish: Wish, side: Side, stamp: str, base: Base, after: Row | None) -> Action:
+async def leader_write(
+    services: Services, wish: Wish, side: Side, stamp: str, base: Base, after: Row | None
+) -> Action:
     """The leader's part: a Put's item, or the client's own expression, and what else changes with
-    it: the hidden map, and for the other dialect the side's own words."""
+    it: the hidden map, and for the other dialect the side's own words. Raises the client's error
+    where its condition had to be decided here and is false."""
     image = after
     if wish.verb is Verb.UPDATE and after is not None and base.item is not None:
         words = {} if base.row is None else base.row.of(side)
         same_words = wish.dialect is side or same(words, after.of(side))
         if same_words and annotated(wish.table, base.item, after, side):
             image = None
-    return based_action(wish, side, stamp, base.seen, image)
+    action = based_action(wish, side, stamp, base.seen, image)
+    if not outgrows(action):
+        return action
+    await require_condition(services, wish, base)
+    return decided_action(wish, side, stamp, base.seen, after)
 
 
 def follower_write(wish: Wish, side: Side, stamp: str, after: Row | None) -> Action:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from dualwrite.core.errors import ClientError, Refused
 from dualwrite.core.items import Item, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, TableState
-from dualwrite.core.plan import Action, Seen
+from dualwrite.core.plan import Action, Seen, check_expressions
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,
     ConditionFalse,
     is_conflict,
+    is_invalid,
     judge_based,
     judge_guarded,
     reasons_of,
@@ -129,7 +130,14 @@ def _judge(part: Part, reason: Body) -> object:
 
 
 async def client_error(services: Services, parts: list[Part], refused: Refused) -> ClientError:
-    """The refusal in the client's terms: its own actions' reasons, in its own order."""
+    """The refusal in the client's terms: its own actions' reasons, in its own order.
+
+    Raises ClientError where its expressions are wrong.
+    """
+    if is_invalid(refused):
+        for part in parts:
+            if part.wish is not None:
+                check_expressions(part.wish)
     if refused.code != CANCELED:
         return single_error(refused)
     reasons: list[Body] = []

@@ -105,7 +105,7 @@ class Route:
 
 async def _write(services: Services, call: Call) -> Body:
     table, dialect, state = call.only
-    wanted = wish(VERBS[call.operation], table, dialect, call.body)
+    wanted = wish(VERBS[call.operation], table, dialect, call.body, call.operation)
     return await writes.write(services, wanted, state)
 
 

@@ -6,6 +6,8 @@ filtered and projected here: exact also where a row has no hidden map yet. Filte
 in DynamoDB, so pages, Count and ScannedCount stay what they would have been.
 """
 
+from dataclasses import dataclass
+
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
@@ -26,10 +28,11 @@ from dualwrite.core.expressions import (
     render,
 )
 from dualwrite.core.items import Key, KeySchema, canonical
+from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.plan import key_on
-from dualwrite.core.read_shape import Shape, shape_of
-from dualwrite.core.requests import LEGACY_READ, Body, check_key, unsupported
+from dualwrite.core.read_shape import Shape, check_segment, shape_of
+from dualwrite.core.requests import Body, check_key, refuse_hidden, unsupported
 from dualwrite.core.shapes import shaped
 from dualwrite.core.sharing import marked, pinned, read_side
 from dualwrite.core.spec import MigratedTable
@@ -41,9 +44,13 @@ SHAPING = (
     "ProjectionExpression",
     "AttributesToGet",
     "FilterExpression",
+    "QueryFilter",
+    "ScanFilter",
+    "ConditionalOperator",
     "ExpressionAttributeNames",
     "ExpressionAttributeValues",
     "KeyConditionExpression",
+    "KeyConditions",
     "Select",
     "ExclusiveStartKey",
 )
@@ -54,8 +61,8 @@ async def get(
     services: Services, table: MigratedTable, dialect: Side, state: TableState, body: Body
 ) -> Body:
     """GetItem; raises ClientError."""
-    body = shaped(body)
-    shape = shape_of(body)
+    body = shaped(body, "GetItem")
+    shape = shape_of("GetItem", body)
     key = check_key(body.get("Key"), table.side(dialect).keys)
     consistent = bool(body.get("ConsistentRead"))
     side = side_of_key(table, dialect, state, key, consistent=consistent)
@@ -95,6 +102,15 @@ def side_of_key(
     return read_side(table, state, consistent=consistent, partition=partition)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a Query or Scan asks for, in the client's words."""
+
+    shape: Shape
+    key: KeyCondition | None
+    """None for a Scan."""
+
+
 async def search(
     services: Services,
     table: MigratedTable,
@@ -104,24 +120,69 @@ async def search(
     body: Body,
 ) -> Body:
     """Query or Scan; raises ClientError."""
-    body = shaped(body)
+    body = shaped(body, operation)
+    refuse_hidden(body)
+    if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
+        side, reply = Side.OLD, await _own(services, table, Side.OLD, operation, body)
+    elif _own_side_only(table, dialect, body):
+        if state.phase is Phase.DONE and dialect is not state.phase.leader:
+            raise unsupported(table, "a search that only the old design could serve")
+        side, reply = dialect, await _own(services, table, dialect, operation, body)
+    else:
+        try:
+            wanted = _wanted(table, dialect, operation, body)
+        except ValidationError:
+            # The engine words its own errors; where it finds none, ours stands.
+            if state.phase is not Phase.DONE:
+                await _own(services, table, dialect, operation, body)
+            raise
+        side = _search_side(table, dialect, state, body, wanted.key)
+        if side is dialect or not table.swapped:
+            reply = await _own(services, table, side, operation, body)
+        else:
+            reply = await _foreign(services, table, dialect, side, operation, body, wanted)
+    count_read(services, table, side)
+    capacity = consumed(body, table.side(dialect).name, reply)
+    reply.pop("ConsumedCapacity", None)
+    return reply | capacity
+
+
+async def _own(
+    services: Services, table: MigratedTable, side: Side, operation: str, body: Body
+) -> Body:
+    """One page as the client asked for it, without what is hidden."""
+    request = {**body, "TableName": table.side(side).name}
+    if "ExclusiveStartKey" in body:
+        request["ExclusiveStartKey"] = pinned(body["ExclusiveStartKey"], side).key
+    reply = dict(await call(services, operation, request))
+    if "Items" in reply:
+        reply["Items"] = [visible(item) for item in reply["Items"]]
+    return reply
+
+
+def _wanted(table: MigratedTable, dialect: Side, operation: str, body: Body) -> Wanted:
+    """A search, checked; raises ValidationError in DynamoDB's words."""
     schema = _schema_of(table, dialect, body) if operation == "Query" else None
-    shape = shape_of(body, schema)
+    shape = shape_of(operation, body, schema)
     if "ExclusiveStartKey" in body:
         _check_page_key(table, dialect, body)
-    side = _search_side(table, dialect, state, operation, body)
-    count_read(services, table, side)
-    if side is dialect or not table.swapped:
-        reply = await call(services, operation, _own_request(table, side, body))
-        shown = dict(reply)
-        if "Items" in shown:
-            shown["Items"] = [visible(item) for item in shown["Items"]]
-    else:
-        shown = await _foreign(services, table, dialect, side, operation, body, shape)
-        reply = shown
-    capacity = consumed(body, table.side(dialect).name, reply)
-    shown.pop("ConsumedCapacity", None)
-    return shown | capacity
+    if schema is None:
+        check_segment(body)
+        return Wanted(shape, None)
+    if "KeyConditions" in body:
+        return Wanted(shape, key_condition_meant(body, schema))
+    if "KeyConditionExpression" not in body:
+        raise ValidationError(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in "
+            "the request."
+        )
+    condition = parse_condition(
+        body["KeyConditionExpression"],
+        body.get("ExpressionAttributeNames"),
+        body.get("ExpressionAttributeValues"),
+        kind="KeyConditionExpression",
+    )
+    return Wanted(shape, key_condition(condition, schema))
 
 
 def _check_page_key(table: MigratedTable, dialect: Side, body: Body) -> None:
@@ -130,36 +191,19 @@ def _check_page_key(table: MigratedTable, dialect: Side, body: Body) -> None:
     place = table.side(dialect if page.translated else page.side)
     index = place.index(body["IndexName"]) if "IndexName" in body else None
     wanted = {*place.keys.names, *(index.keys.names if index else ())}
-    if page.key.keys() != wanted and ("IndexName" not in body or index is not None):
+    if page.key.keys() != wanted:
         raise ValidationError("The provided starting key is invalid")
     for value in page.key.values():
         check_value(value)
 
 
-def _own_request(table: MigratedTable, side: Side, body: Body) -> Body:
-    request = {**body, "TableName": table.side(side).name}
-    if "ExclusiveStartKey" in body:
-        request["ExclusiveStartKey"] = pinned(body["ExclusiveStartKey"], side).key
-    return request
-
-
 def _search_side(
-    table: MigratedTable, dialect: Side, state: TableState, operation: str, body: Body
+    table: MigratedTable, dialect: Side, state: TableState, body: Body, key: KeyCondition | None
 ) -> Side:
-    """The side of a page: the one its page key is pinned to, else by share. Legacy parameters
-    and indexes that only one design has keep a search on the client's own side.
-
-    Raises ValidationError where that is written no more.
-    """
-    if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
-        return Side.OLD
-    if _own_side_only(table, dialect, operation, body):
-        if state.phase is Phase.DONE and dialect is not state.phase.leader:
-            raise unsupported(table, "a search that only the old design could serve")
-        return dialect
+    """The side of a page: the one its page key is pinned to, else by share."""
     consistent = bool(body.get("ConsistentRead"))
-    if operation == "Query":
-        return _query_side(table, dialect, state, body)
+    if key is not None:
+        return _query_side(table, dialect, state, body, key)
     if "ExclusiveStartKey" in body:
         return pinned(body["ExclusiveStartKey"], dialect).side
     # The segments of a parallel scan are begun apart from each other, but only those of one side
@@ -168,13 +212,14 @@ def _search_side(
     return read_side(table, state, consistent=consistent or not whole, partition="scan")
 
 
-def _query_side(table: MigratedTable, dialect: Side, state: TableState, body: Body) -> Side:
+def _query_side(
+    table: MigratedTable, dialect: Side, state: TableState, body: Body, wanted: KeyCondition
+) -> Side:
     """A partition without a place on the other side is only where it is."""
     consistent = bool(body.get("ConsistentRead"))
     if "ExclusiveStartKey" in body and not consistent and state.phase is not Phase.DONE:
         return pinned(body["ExclusiveStartKey"], dialect).side
-    name = table.side(dialect).keys.hash.name
-    key = {name: key_of_query(table, dialect, body).hash}
+    key = {table.side(dialect).keys.hash.name: wanted.hash}
     other = translate_key(table, key, dialect, dialect.other)
     if isinstance(other, Problem):
         return dialect
@@ -183,29 +228,18 @@ def _query_side(table: MigratedTable, dialect: Side, state: TableState, body: Bo
     return read_side(table, state, consistent=consistent, partition=partition)
 
 
-def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Body) -> bool:
-    if any(legacy in body for legacy in LEGACY_READ):
-        return True
-    if operation == "Query" and "KeyConditionExpression" not in body:
-        return True
+def _own_side_only(table: MigratedTable, dialect: Side, body: Body) -> bool:
+    """Whether only the client's own side has what it searches: an index that both designs have
+    locally, with all that an item holds, serves either dialect."""
     index = body.get("IndexName")
     if index is None:
         return False
     here, there = table.side(dialect).index(index), table.side(dialect.other).index(index)
     if here is None or there is None or not (here.local and there.local):
         return True
+    if not (here.whole and there.whole):
+        return True
     return here.keys.range is not None and here.keys.range.name in table.swapped
-
-
-def key_of_query(table: MigratedTable, dialect: Side, body: Body) -> KeyCondition:
-    """The hash value and range condition of a Query; raises ValidationError."""
-    condition = parse_condition(
-        body["KeyConditionExpression"],
-        body.get("ExpressionAttributeNames"),
-        body.get("ExpressionAttributeValues"),
-        kind="KeyConditionExpression",
-    )
-    return key_condition(condition, _schema_of(table, dialect, body))
 
 
 def _schema_of(table: MigratedTable, side: Side, body: Body) -> KeySchema:
@@ -220,7 +254,7 @@ async def _foreign(
     side: Side,
     operation: str,
     body: Body,
-    shape: Shape,
+    wanted: Wanted,
 ) -> Body:
     """One page from the other side, whole items, filtered and projected here. Rows that have no
     place in the client's design are not in it, they only count as scanned."""
@@ -231,8 +265,9 @@ async def _foreign(
         request["ExclusiveStartKey"] = (
             key_on(table, page.key, dialect, side) if page.translated else page.key
         )
-    if operation == "Query":
-        _translate_query(table, dialect, side, body, request)
+    if wanted.key is not None:
+        _translate_query(table, dialect, side, body, wanted.key, request)
+    shape = wanted.shape
     reply = await call(services, operation, request)
     found = []
     for stored in reply.get("Items", ()):
@@ -256,10 +291,9 @@ async def _foreign(
 
 
 def _translate_query(
-    table: MigratedTable, dialect: Side, side: Side, body: Body, request: Body
+    table: MigratedTable, dialect: Side, side: Side, body: Body, wanted: KeyCondition, request: Body
 ) -> None:
     """The key condition in the words of the serving side: another hash value, the same range."""
-    wanted = key_of_query(table, dialect, body)
     hash_name = table.side(dialect).keys.hash.name
     key = key_on(table, {hash_name: wanted.hash}, dialect, side)
     pool = Placeholders()

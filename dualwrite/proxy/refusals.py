@@ -4,9 +4,9 @@ from typing import NoReturn
 
 from dualwrite.core.items import Item
 from dualwrite.core.phases import Side
-from dualwrite.core.plan import side_key
+from dualwrite.core.plan import check_expressions, side_key
 from dualwrite.core.requests import Wish
-from dualwrite.core.settle import ConditionFalse, Outcome, Unknown
+from dualwrite.core.settle import ConditionFalse, Failed, Outcome, Unknown, is_invalid
 from dualwrite.proxy.services import Services, queue_repair, raise_for
 from dualwrite.proxy.views import client_item
 
@@ -26,6 +26,8 @@ async def refuse(
     where there is no second side. ``view`` is the client's view where no stored item came back.
     """
     shown = None
+    if isinstance(outcome, Failed) and is_invalid(outcome.error):
+        check_expressions(wish)
     if isinstance(outcome, ConditionFalse) and wish.wants_old_on_failure:
         shown = view
         if outcome.item:

@@ -21,11 +21,13 @@ from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     Action,
     absence_check,
+    decided_action,
     follower_delete,
     follower_put,
     leader_action,
     needs_evaluation,
     only_removes,
+    outgrows,
     pass_parameters,
     side_key,
     verb_of,
@@ -220,23 +222,37 @@ async def _prepare(services: Services, part: Part) -> None:
     atomic_mode = state.phase.mode is Mode.ATOMIC
     evaluated = wanted.dialect is not leader or needs_evaluation(wanted) or only_removes(wanted)
     if part.verb is Verb.UPDATE and (atomic_mode or evaluated):
-        base = await based.read_base(services, wanted, leader)
-        if based.makes_nothing(wanted, base):
-            part.seen = base.seen
-            part.members = [(Verb.CHECK, absence_check(wanted, leader))]
-            return
-        after = await based.evaluate(services, wanted, base, None)
-        assert after is not None, "an update leaves an item"
-        part.seen, part.after = base.seen, after.stamped(part.stamp)
-        action = based.leader_write(wanted, leader, part.stamp, base, part.after)
-        part.members = [(verb_of(action), action)]
+        await _on_base(services, part, leader)
     else:
         part.after = part.put_row.stamped(part.stamp) if part.put_row else None
         action = leader_action(wanted, leader, part.stamp, part.after)
         part.members = [(part.verb, action)]
-    if atomic_mode and part.verb is not Verb.CHECK:
+        if outgrows(action):
+            await _on_base(services, part, leader)
+    if atomic_mode and part.members[0][0] is not Verb.CHECK:
         action = _follow(part, leader.other)
         part.members.append((verb_of(action), action))
+
+
+async def _on_base(services: Services, part: Part, leader: Side) -> None:
+    """The leader's action where it stands on a base that was read; raises the client's error."""
+    wanted = part.wish
+    assert wanted is not None, "only parts of managed tables have a leader"
+    base = await based.read_base(services, wanted, leader)
+    part.seen = base.seen
+    if based.makes_nothing(wanted, base):
+        check = absence_check(wanted, leader)
+        if outgrows(check):
+            await based.require_condition(services, wanted, base)
+            check = decided_action(wanted, leader, part.stamp, base.seen, None)
+        part.members = [(Verb.CHECK, check)]
+        return
+    if part.verb is Verb.UPDATE:
+        after = await based.evaluate(services, wanted, base, None)
+        assert after is not None, "an update leaves an item"
+        part.after = after.stamped(part.stamp)
+    action = await based.leader_write(services, wanted, leader, part.stamp, base, part.after)
+    part.members = [(part.verb if part.verb is Verb.CHECK else verb_of(action), action)]
 
 
 def _follow(part: Part, follower: Side) -> Action:

@@ -8,12 +8,14 @@ base that was read (``based``) or is one blind transaction (``atomic``).
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
+from dualwrite.core.legacy import reworded
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     follower_delete,
     follower_put,
     leader_action,
     needs_evaluation,
+    outgrows,
     pass_parameters,
     side_key,
     wants_base,
@@ -62,6 +64,15 @@ OPERATIONS = {Verb.PUT: "PutItem", Verb.UPDATE: "UpdateItem", Verb.DELETE: "Dele
 
 async def write(services: Services, wish: Wish, state: TableState) -> Body:
     """Carry out one mutation under ``state``; raises ClientError for whatever the client hears."""
+    if wish.meant is None:
+        return await _write(services, wish, state)
+    try:
+        return await _write(services, wish, state)
+    except ClientError as error:
+        raise reworded(error) from error
+
+
+async def _write(services: Services, wish: Wish, state: TableState) -> Body:
     table = wish.table
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         return await _single(services, wish, state)
@@ -71,9 +82,11 @@ async def write(services: Services, wish: Wish, state: TableState) -> Body:
     else:
         side_key(wish, state.phase.leader.other)
     if state.phase.mode is Mode.ATOMIC:
-        if wish.verb is Verb.UPDATE or wish.return_values != "NONE":
-            return await based.write(services, wish, state, row)
-        return await atomic.write(services, wish, state, row)
+        if wish.verb is not Verb.UPDATE and wish.return_values == "NONE":
+            reply = await atomic.write(services, wish, state, row)
+            if reply is not None:
+                return reply
+        return await based.write(services, wish, state, row)
     if wish.verb is Verb.UPDATE and needs_evaluation(wish):
         return await based.write(services, wish, state, row)
     return await _mirrored(services, wish, state, row)
@@ -161,6 +174,8 @@ async def _lead(
     for tries in range(TRIES_MAX):
         stamp = services.stamps.next(state.epoch)
         action = leader_action(wish, side, stamp, row)
+        if outgrows(action):
+            return None
         pass_parameters(wish.body, action)
         if wish.verb is Verb.UPDATE and plain:
             action["ReturnValues"] = "ALL_NEW"

@@ -51,6 +51,7 @@ from dualwrite.core.expressions.keys import (
     RangeCondition,
     check_filter,
     check_key_paths,
+    judged,
     key_condition,
 )
 from dualwrite.core.expressions.placeholders import (
@@ -60,6 +61,7 @@ from dualwrite.core.expressions.placeholders import (
 )
 from dualwrite.core.expressions.projection import project
 from dualwrite.core.expressions.render import Placeholders, render
+from dualwrite.core.expressions.syntax import condition_syntax, update_syntax
 from dualwrite.core.expressions.translate import creates, names_used, names_written, rename
 from dualwrite.core.expressions.updates import (
     PROJECTION,
@@ -109,11 +111,13 @@ __all__ = [
     "check_placeholders",
     "check_unused",
     "check_value",
+    "condition_syntax",
     "conjoin",
     "creates",
     "equals",
     "exists",
     "holds",
+    "judged",
     "key_condition",
     "less",
     "names_used",
@@ -126,6 +130,7 @@ __all__ = [
     "project",
     "rename",
     "render",
+    "update_syntax",
     "updated",
     "with_set",
 ]

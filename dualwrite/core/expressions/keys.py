@@ -52,6 +52,11 @@ def key_condition(condition: Condition, schema: KeySchema) -> KeyCondition:
         if name in found:
             raise ValidationError("KeyConditionExpressions must only contain one condition per key")
         found[name] = asked
+    return judged(found, schema)
+
+
+def judged(found: dict[str, RangeCondition], schema: KeySchema) -> KeyCondition:
+    """Check one condition a name against the key schema; raises ValidationError."""
     if len(found) > 2:
         raise ValidationError("Conditions can be of length 1 or 2 only")
     hashed = found.pop(schema.hash.name, None)
@@ -67,13 +72,18 @@ def key_condition(condition: Condition, schema: KeySchema) -> KeyCondition:
     return KeyCondition(hashed.values[0], ranged)
 
 
-def check_filter(condition: Condition, schema: KeySchema) -> None:
-    """A Query's filter may not use the keys of the table or index it reads (a Scan's may)."""
+def check_filter(
+    condition: Condition, schema: KeySchema, parameter: str = "Filter Expression"
+) -> None:
+    """A Query's filter may not use the keys of the table or index it reads (a Scan's may).
+
+    ``parameter`` is how DynamoDB calls the filter.
+    """
     used = names_used(condition)
     for name in schema.names:
         if name in used:
             raise ValidationError(
-                "Filter Expression can only contain non-primary key attributes: "
+                f"{parameter} can only contain non-primary key attributes: "
                 f"Primary key attribute: {name}"
             )
 

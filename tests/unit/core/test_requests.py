@@ -24,8 +24,6 @@ NOTES = a_migration("r-").by_name["notes"]
         (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}}}, "does not match the schema"),
         (Verb.UPDATE, {"Key": {"endpoint_id": {"S": "e"}, "x": {"S": "n"}}},
          "does not match the schema"),
-        (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}, "note_id": {"S": "n"}}, "Expected": {}},
-         "does not support the legacy parameter Expected"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_refused_in_dynamodbs_words(
