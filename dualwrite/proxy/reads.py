@@ -9,7 +9,7 @@ in DynamoDB, so pages, Count and ScannedCount stay what they would have been.
 from dataclasses import dataclass
 
 from dualwrite.core import metric_names
-from dualwrite.core.errors import ValidationError
+from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.expressions import (
     Attribute,
     Between,
@@ -132,9 +132,8 @@ async def search(
         try:
             wanted = _wanted(table, dialect, operation, body)
         except ValidationError:
-            # The engine words its own errors; where it finds none, ours stands.
             if state.phase is not Phase.DONE:
-                await _own(services, table, dialect, operation, body)
+                await _let_engine_refuse(services, table, dialect, operation, body)
             raise
         side = _search_side(table, dialect, state, body, wanted.key)
         if side is dialect or not table.swapped:
@@ -145,6 +144,18 @@ async def search(
     capacity = consumed(body, table.side(dialect).name, reply)
     reply.pop("ConsumedCapacity", None)
     return reply | capacity
+
+
+async def _let_engine_refuse(
+    services: Services, table: MigratedTable, dialect: Side, operation: str, body: Body
+) -> None:
+    """The engine words its own errors, and a read does no harm; where it finds none, or fails, ours
+    stands. Raises ClientError."""
+    try:
+        await _own(services, table, dialect, operation, body)
+    except ClientError as error:
+        if error.status < 500:
+            raise
 
 
 async def _own(
