@@ -1,6 +1,6 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
