@@ -13,18 +13,27 @@ import uvloop
 from botocore.credentials import ReadOnlyCredentials
 
 from bench.cases import SPEC
+from bench.requests import ACCESS_KEY, REGION, SECRET_KEY
 from dualwrite.adapters import logs, memory
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.wire import WireClient
+from dualwrite.core.access import ALL_TABLES, Access
+from dualwrite.core.callers import CallerKey, Keyring
+from dualwrite.core.operations import Action
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.spec import Migration
 from dualwrite.core.transform import Missing, Question
+from dualwrite.proxy.front import Front
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import Handler, HttpReply, HttpRequest, Server
 from dualwrite.spec_file import load
 
 PUT = "DynamoDB_20120810.PutItem"
+KEYRING = Keyring(
+    [CallerKey(ACCESS_KEY, SECRET_KEY, "bench", Access((ALL_TABLES,), frozenset(Action)))]
+)
+"""The one caller, which may do everything."""
 
 
 class StandingEpochs:
@@ -67,8 +76,9 @@ class NoBigTransactions:
 
 
 def proxy_handler(engine: WireClient, clock: SystemClock, phase: Phase) -> Handler:
-    """The product's own handler, with every table in ``phase``."""
+    """The product's own handler, callers verified, with every table in ``phase``."""
     migration = load(SPEC)
+    metrics = PrometheusMetrics()
     proxy = Proxy(
         engine,
         migration,
@@ -76,11 +86,14 @@ def proxy_handler(engine: WireClient, clock: SystemClock, phase: Phase) -> Handl
         NoParents(),
         NoRepairs(),
         clock,
-        PrometheusMetrics(),
+        metrics,
         process_id="bench",
         big_transactions=NoBigTransactions(),
     )
-    return proxy.handle
+    front = Front(
+        proxy.handle, region=REGION, callers=lambda: KEYRING, clock=clock, metrics=metrics
+    )
+    return front.handle
 
 
 def floor_handler(engine: WireClient, writes: int) -> Handler:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -50,7 +51,7 @@ class Access:
     twins: Mapping[str, str] = field(default_factory=dict, repr=False)
     _remembered: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def everything(self) -> bool:
         """Whether there is nothing to ask: all actions on all tables."""
         return ALL_TABLES in self.patterns and self.actions == frozenset(Action)
