@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dualwrite.core.errors import DualwriteError
+from dualwrite.core.spec import HOME, Migration, Place
 
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
@@ -60,10 +61,29 @@ class Settings:
     supervised: bool = False
     """True: stop when standard input ends, so that nobody outlives the process that started us."""
 
+    old_place: Place = HOME
+    new_place: Place = HOME
+    """What the environment says of one side alone; it wins over the spec."""
+
     @property
     def engine_is_local(self) -> bool:
         """Whether the endpoint is on this machine, where credentials mean nothing."""
-        return urlsplit(self.endpoint_url).hostname in _LOOPBACK_HOSTS
+        return is_local(self.endpoint_url)
+
+    def located(self, migration: Migration) -> Migration:
+        """The migration with both places whole: the environment's word, else the spec's, else what
+        this process was told for both."""
+        both = Place(self.endpoint_url, self.region, None, self.upstream_timeout_seconds)
+        return replace(
+            migration,
+            old_place=self.old_place.over(migration.old_place).over(both),
+            new_place=self.new_place.over(migration.new_place).over(both),
+        )
+
+
+def is_local(endpoint_url: str) -> bool:
+    """Whether an engine is on this machine, where credentials mean nothing."""
+    return urlsplit(endpoint_url).hostname in _LOOPBACK_HOSTS
 
 
 def parse(
@@ -103,6 +123,8 @@ def parse(
     if lease_seconds <= 0:
         raise SettingsError(f"--lease-seconds {lease_seconds} must be above 0")
     return Settings(
+        old_place=_place("OLD", environment),
+        new_place=_place("NEW", environment),
         spec=spec,
         endpoint_url=endpoint.rstrip("/"),
         region=region
@@ -145,6 +167,25 @@ def serving_arguments_of(settings: Settings) -> tuple[str, ...]:
         ("--tls-key", settings.tls_key),
     )
     return tuple(str(part) for pair in given if pair[1] is not None for part in pair)
+
+
+def _place(side: str, environment: Mapping[str, str]) -> Place:
+    """DUALWRITE_OLD_ENDPOINT, _REGION, _PROFILE and _TIMEOUT_SECONDS, and the same for NEW."""
+
+    def told(name: str) -> str | None:
+        return environment.get(f"DUALWRITE_{side}_{name}") or None
+
+    url = told("ENDPOINT")
+    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+        raise SettingsError(f"DUALWRITE_{side}_ENDPOINT {url!r} is no http(s) URL")
+    timeout = told("TIMEOUT_SECONDS")
+    try:
+        seconds = None if timeout is None else float(timeout)
+    except ValueError:
+        seconds = 0.0
+    if seconds is not None and seconds <= 0:
+        raise SettingsError(f"DUALWRITE_{side}_TIMEOUT_SECONDS {timeout!r} must be above 0")
+    return Place(url and url.rstrip("/"), told("REGION"), told("PROFILE"), seconds)
 
 
 def arguments_of(settings: Settings) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from dualwrite.core.spec import (
     MigratedTable,
     Migration,
     ParentLookup,
+    Place,
     TableSide,
     Template,
     Underivable,
@@ -67,6 +68,8 @@ def load(path: Path) -> Migration:
         separator=shape.migration.separator,
         tables=tuple(_table(name, entry, mappings) for name, entry in shape.tables.items()),
         control_table=shape.migration.control_table or f"dualwrite-{shape.migration.name}",
+        old_place=shape.migration.old.frozen(),
+        new_place=shape.migration.new.frozen(),
     )
     for fault in faults(migration):
         found.add(path, fault)
@@ -161,10 +164,25 @@ class _Mapping(_Shape):
     fallback: Literal["refuse", "identity"] = "refuse"
 
 
+class _Place(_Shape):
+    """Where one side is; all of it may be left out."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+/?$")] | None = None
+    region: _Name | None = None
+    profile: _Name | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+
+    def frozen(self) -> Place:
+        url = None if self.endpoint is None else self.endpoint.rstrip("/")
+        return Place(url, self.region, self.profile, self.timeout_seconds)
+
+
 class _Header(_Shape):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     separator: str = SEPARATOR
     control_table: str | None = None
+    old: _Place = _Place()
+    new: _Place = _Place()
 
 
 class _File(_Shape):

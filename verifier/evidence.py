@@ -98,6 +98,8 @@ class Evidence:
     state: TableState
     now_ms: int
     policy: Policy = Policy()
+    apart: bool = False
+    """Whether no transaction spans the two sides, by where the spec puts them."""
     members: Mapping[str, Member] | None = None
     """Proxies and consumers whose record exists, by process id."""
     backfill: BackfillSeen | Absent | None = None
@@ -126,6 +128,8 @@ async def gather(
     state: TableState,
     now_ms: int,
     policy: Policy | None = None,
+    *,
+    apart: bool = False,
 ) -> Evidence:
     """Read everything the gates may ask for; never raises for a record that cannot be read."""
     name = table.name
@@ -135,6 +139,7 @@ async def gather(
         state=state,
         now_ms=now_ms,
         policy=policy or Policy(),
+        apart=apart,
         members=await _known(_members(records)),
         backfill=await _known(_backfill(records, name)),
         sweep=await _known(_one(records, SWEPT, name, SweepResult)),

@@ -28,6 +28,7 @@ class Gates:
     ) -> None:
         self._records = records
         self._tables = frozenset(migration.by_name)
+        self._apart = migration.apart
         self._clock = clock
         self._metrics = metrics
         self._policy = policy or Policy()
@@ -56,7 +57,9 @@ class Gates:
             raise KeyError(f"{table.name} is not a table of this migration")
         if not gates:
             return ()
-        seen = await gather(self._records, table, state, self._clock.wall_ms(), self._policy)
+        seen = await gather(
+            self._records, table, state, self._clock.wall_ms(), self._policy, apart=self._apart
+        )
         verdicts = tuple(gate(seen) for gate in gates)
         for verdict in verdicts:
             self._metrics.set(

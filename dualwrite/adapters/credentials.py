@@ -6,6 +6,7 @@ from typing import Any
 import botocore.session
 import structlog
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ProfileNotFound
 
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock
@@ -48,16 +49,18 @@ class UpstreamCredentials:
                 log.warning("credentials_not_renewed", error=type(error).__name__)
 
 
-def standard(engine_is_local: bool) -> UpstreamCredentials:
-    """The standard chain's credentials; an engine on this machine is content with dummies.
-
-    Raises NoCredentials.
+def standard(engine_is_local: bool, profile: str | None = None) -> UpstreamCredentials:
+    """The standard chain's credentials, those of a ``profile`` of the shared files where one is
+    named; an engine on this machine is content with dummies. Raises NoCredentials.
     """
-    session = botocore.session.get_session()
+    session = botocore.session.Session(profile=profile)
     if engine_is_local:
         # Instance metadata is the chain's last resort and takes seconds to not answer.
         session.get_component("credential_provider").remove("iam-role")
-    chain = session.get_credentials()
+    try:
+        chain = session.get_credentials()
+    except ProfileNotFound as error:
+        raise NoCredentials(str(error)) from None
     if chain is None and not engine_is_local:
         raise NoCredentials(
             "no AWS credentials were found in the environment, the shared files, a container "

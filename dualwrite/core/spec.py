@@ -142,6 +142,35 @@ class IndexSpec:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where one side's tables are, and how long its engine may take to answer. What is None, the
+    process was told for both sides."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    """Of the shared AWS files, where this side needs credentials of its own."""
+    timeout_seconds: float | None = None
+
+    @property
+    def where(self) -> tuple[str | None, str | None, str | None]:
+        """What two sides must have in common for one transaction to span them."""
+        return self.endpoint_url, self.region, self.profile
+
+    def over(self, other: "Place") -> "Place":
+        """This one, where it says something, else the other."""
+        return Place(
+            self.endpoint_url or other.endpoint_url,
+            self.region or other.region,
+            self.profile or other.profile,
+            self.timeout_seconds or other.timeout_seconds,
+        )
+
+
+HOME = Place()
+
+
+@dataclass(frozen=True)
 class TableSide:
     """One physical table."""
 
@@ -198,8 +227,26 @@ class Migration:
     separator: str
     tables: tuple[MigratedTable, ...]
     control_table: str
+    old_place: Place = HOME
+    """Where the control table, and whatever is in no migration, are too."""
+    new_place: Place = HOME
     by_physical: Mapping[str, tuple[MigratedTable, Side]] = field(init=False, repr=False)
     by_name: Mapping[str, MigratedTable] = field(init=False, repr=False)
+
+    @property
+    def apart(self) -> bool:
+        """Whether the sides are where no transaction spans both."""
+        return self.old_place.where != self.new_place.where
+
+    @property
+    def timeout_seconds_max(self) -> float:
+        """The longest that a request to either side may take; the places must be whole."""
+        return max(place.timeout_seconds or 0.0 for place in (self.old_place, self.new_place))
+
+    @cached_property
+    def only_new(self) -> frozenset[str]:
+        """The physical tables that are on the new side alone."""
+        return frozenset(table.new.name for table in self.tables if table.kind is Kind.REKEY)
 
     def __post_init__(self) -> None:
         physical: dict[str, tuple[MigratedTable, Side]] = {}

@@ -8,22 +8,21 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from dualwrite import spec_file
 from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.preflight import Preflight
-from dualwrite.adapters.wire import WireClient
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.spec import Migration
 from dualwrite.settings import Settings
 from dualwrite.wiring.clients import (
     CONTROL_CONNECTIONS_MAX,
+    Engines,
     NoControlTable,
-    client,
+    TableClient,
+    load,
     require,
-    upstream,
 )
 from verifier.gatekeeper import Gates
 
@@ -35,7 +34,7 @@ class Plane:
     """The control plane as a command sees it: no process of the service is needed."""
 
     migration: Migration
-    dynamo: WireClient
+    dynamo: TableClient
     records: Records
     clock: Clock
     gates: Gates
@@ -45,11 +44,10 @@ class Plane:
 async def plane(settings: Settings) -> AsyncIterator[Plane]:
     """The control plane, for one command. Raises SpecError, NoControlTable, EngineError."""
     logs.configure()
-    migration = spec_file.load(settings.spec)
+    migration = load(settings)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        found = upstream(settings, clock, stack)
-        dynamo = client(settings, found, clock, stack, CONTROL_CONNECTIONS_MAX)
+        dynamo = Engines(migration, clock, stack).tables(CONTROL_CONNECTIONS_MAX)
         records = ControlTable(dynamo, migration.control_table, clock=clock)
         await require(records, migration)
         gates = Gates(records, migration, clock, PrometheusMetrics())
@@ -60,9 +58,8 @@ async def plane(settings: Settings) -> AsyncIterator[Plane]:
 async def preflight(settings: Settings) -> AsyncIterator[Preflight]:
     """The look at the real tables. Raises SpecError."""
     logs.configure()
-    migration = spec_file.load(settings.spec)
+    migration = load(settings)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        found = upstream(settings, clock, stack)
-        dynamo = client(settings, found, clock, stack, CONTROL_CONNECTIONS_MAX)
+        dynamo = Engines(migration, clock, stack).tables(CONTROL_CONNECTIONS_MAX)
         yield Preflight(dynamo, migration, clock)

@@ -43,7 +43,7 @@ async def _controller(parts: Parts) -> None:
         Gates(parts.records, parts.migration, parts.clock, parts.metrics),
         process_id=parts.process_id,
         lease_seconds=settings.lease_seconds,
-        request_life_seconds=settings.upstream_timeout_seconds + REQUEST_MARGIN_SECONDS,
+        request_life_seconds=parts.migration.timeout_seconds_max + REQUEST_MARGIN_SECONDS,
         pid=os.getpid(),
         metrics_port=parts.metrics_port,
     )

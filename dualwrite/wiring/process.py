@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 import uvloop
 
-from dualwrite import spec_file
 from dualwrite.adapters import logs, memory, pages
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.control_table import ControlTable
@@ -22,13 +21,18 @@ from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.pages import Readiness
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
-from dualwrite.adapters.wire import WireClient
 from dualwrite.control.member import Member
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.spec import Migration
 from dualwrite.settings import Role, Settings
-from dualwrite.wiring.clients import CONTROL_CONNECTIONS_MAX, client, require, upstream
+from dualwrite.wiring.clients import (
+    CONTROL_CONNECTIONS_MAX,
+    Engines,
+    TableClient,
+    load,
+    require,
+)
 
 STOP_SECONDS_MAX = 8.0
 """How long parts that were asked to stop may take."""
@@ -50,9 +54,8 @@ class Parts:
 
     settings: Settings
     migration: Migration
-    dynamo: WireClient
-    connect: Callable[[float], WireClient]
-    """Another client of the engine, with so many seconds of patience."""
+    engines: Engines
+    dynamo: TableClient
     records: Records
     clock: Clock
     metrics: PrometheusMetrics
@@ -121,7 +124,7 @@ def run(settings: Settings, main: Callable[[Parts], Awaitable[None]]) -> None:
 async def _process(settings: Settings, main: Callable[[Parts], Awaitable[None]]) -> None:
     """Everything around a process's own part: logs, signals, clients, metrics."""
     logs.configure()
-    migration = spec_file.load(settings.spec)
+    migration = load(settings)
     process_id = new_process_id()
     structlog.contextvars.bind_contextvars(process=process_id)
     clock = SystemClock()
@@ -133,14 +136,9 @@ async def _process(settings: Settings, main: Callable[[Parts], Awaitable[None]])
         if settings.supervised:
             watch = await _stop_with_parent(stop)
             stack.callback(watch.cancel)
-        found = upstream(settings, clock, stack)
-
-        def connect(timeout_seconds: float) -> WireClient:
-            connections_max = settings.upstream_connections_max
-            return client(settings, found, clock, stack, connections_max, timeout_seconds)
-
-        dynamo = connect(settings.upstream_timeout_seconds)
-        control = client(settings, found, clock, stack, CONTROL_CONNECTIONS_MAX)
+        engines = Engines(migration, clock, stack)
+        dynamo = engines.tables(settings.upstream_connections_max)
+        control = engines.home(CONTROL_CONNECTIONS_MAX)
         records = ControlTable(control, migration.control_table, clock=clock)
         await require(records, migration)
         metrics = PrometheusMetrics()
@@ -151,15 +149,15 @@ async def _process(settings: Settings, main: Callable[[Parts], Awaitable[None]])
             Parts(
                 settings,
                 migration,
+                engines,
                 dynamo,
-                connect,
                 records,
                 clock,
                 metrics,
                 metrics_port,
                 readiness,
                 process_id,
-                found.dummy,
+                engines.dummy_credentials,
                 stop,
             )
         )

@@ -8,8 +8,12 @@ from random import Random
 
 from dualwrite.adapters import key_file, tls
 from dualwrite.adapters.big_transactions import BigTransactionCounts
+from dualwrite.adapters.reach import Reach
 from dualwrite.adapters.reloading import Reloading
+from dualwrite.control.member import Member
 from dualwrite.core.callers import Keyring
+from dualwrite.core.errors import LeaseExpired
+from dualwrite.core.phases import Kind, Side
 from dualwrite.proxy.front import Front
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.proxy import Proxy
@@ -57,7 +61,9 @@ async def _serve(parts: Parts, callers: "Callers", context: ssl.SSLContext | Non
             parts.records, parts.clock, process_id=parts.process_id
         ),
         random=random,
-        follower=parts.connect(settings.follower_timeout_seconds),
+        follower=parts.engines.tables(
+            settings.upstream_connections_max, settings.follower_timeout_seconds
+        ),
         health=health,
     )
     front = Front(
@@ -69,8 +75,12 @@ async def _serve(parts: Parts, callers: "Callers", context: ssl.SSLContext | Non
     )
     await member.start()
     server.handler = front.handle
+    runs = [member.run()]
+    far = _far_side(parts, member)
+    if far is not None:
+        runs.append(far.run())
     # The lease is renewed until the last request in flight has ended.
-    async with running(parts, member.run()):
+    async with running(parts, *runs):
         parts.ready(Role.PROXY, port)
         await parts.stop.wait()
         await server.stop(settings.grace_seconds)
@@ -124,6 +134,27 @@ def _reloaded(reloading: Reloading, reload: Callable[[], None]) -> Iterator[None
         yield
     finally:
         task.cancel()
+
+
+def _far_side(parts: Parts, member: Member) -> Reach | None:
+    """Watches the new side where no lease tells that it is reached: the control table is elsewhere.
+    A process is not ready while a side that serves its clients is silent."""
+    migration = parts.migration
+    moved = [table for table in migration.tables if table.kind is Kind.REKEY]
+    if not migration.apart or not moved:
+        return None
+    reach = Reach(parts.dynamo, moved[0].new.name, parts.clock)
+
+    def check() -> str | None:
+        try:
+            states = [member.current(table.name) for table in moved]
+        except LeaseExpired:
+            return None  # the lease has its own line
+        serves = any(state.phase.leader is Side.NEW or state.read_share for state in states)
+        return "the new side's engine does not answer" if serves and not reach.reached() else None
+
+    parts.readiness.require(check)
+    return reach
 
 
 async def _not_yet(_request: HttpRequest) -> HttpReply:

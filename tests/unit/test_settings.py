@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dualwrite.core.spec import Migration, Place
 from dualwrite.settings import (
     LOOPBACK,
     SettingsError,
@@ -132,3 +133,28 @@ def test_a_child_is_started_with_its_parents_settings() -> None:
     assert told == {"--spec": str(SPEC), "--endpoint": URL, "--region": "eu-west-1",
                     "--lease-seconds": "1.5"}  # fmt: skip
     assert arguments[-1] == "--supervised"
+
+
+def test_places_are_what_the_environment_the_spec_and_the_process_say() -> None:
+    """In this order, field by field; sides that end up in one place are together."""
+    spec = Migration("m", "#", (), "control", new_place=Place("http://far", "r-2", "p", 3.0))
+    plain = parse(SPEC, URL, region="r-1", environment={})
+    located = plain.located(spec)
+    assert located.old_place == Place(URL, "r-1", None, 10.0)
+    assert located.new_place == Place("http://far", "r-2", "p", 3.0)
+    assert located.apart
+    told = {"DUALWRITE_NEW_ENDPOINT": URL + "/", "DUALWRITE_NEW_REGION": "r-1",
+            "DUALWRITE_OLD_PROFILE": "p", "DUALWRITE_NEW_TIMEOUT_SECONDS": "2.5"}  # fmt: skip
+    near = parse(SPEC, URL, region="r-1", environment=told).located(spec)
+    assert near.new_place == Place(URL, "r-1", "p", 2.5)
+    assert not near.apart
+    assert near.timeout_seconds_max == 10.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ENDPOINT", "far"), ("TIMEOUT_SECONDS", "soon"), ("TIMEOUT_SECONDS", "0")]
+)
+def test_a_wrong_place_is_refused_by_its_name(name: str, value: str) -> None:
+    """The refusal names the variable."""
+    with pytest.raises(SettingsError, match=f"DUALWRITE_NEW_{name}"):
+        parse(SPEC, URL, environment={f"DUALWRITE_NEW_{name}": value})

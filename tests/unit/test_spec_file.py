@@ -8,7 +8,7 @@ import pytest
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind, Side
-from dualwrite.core.spec import LookupHow, Underivable, Unmappable
+from dualwrite.core.spec import HOME, LookupHow, Place, Underivable, Unmappable
 from dualwrite.spec_file import FAULTS_SHOWN_MAX, load, warnings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ai_coordination_engine" / "migration.toml"
@@ -90,6 +90,19 @@ def test_the_spec_becomes_frozen_values(tmp_path: Path) -> None:
     assert (lookup.table, lookup.how) == ("orders", LookupHow.INDEX)
     assert migration.by_physical["orders-v2"] == (orders, Side.NEW)
     assert migration.by_physical["notes"] == (notes, Side.OLD)
+
+
+def test_a_side_may_be_elsewhere(tmp_path: Path) -> None:
+    """What the file leaves out is where the process is told; only a part may be said."""
+    assert load(write(tmp_path)).new_place == HOME
+    toml = SPEC.replace(
+        HEADER, HEADER + '[migration.new]\nendpoint = "https://far:8000/"\nregion = "eu-west-1"\n'
+    )
+    migration = load(write(tmp_path, toml))
+    assert migration.old_place == HOME
+    assert migration.new_place == Place("https://far:8000", "eu-west-1")
+    assert migration.apart
+    assert migration.only_new == {"orders-v2"}
 
 
 def test_key_types_can_be_told(tmp_path: Path) -> None:
@@ -187,6 +200,12 @@ def test_an_identity_fall_back_must_not_meet_a_mapped_pair(tmp_path: Path) -> No
     assert "'third'" in message
     assert "fall-back gives to 'lonely'" in message
     load(write(tmp_path, toml, ROWS + "third,pair,pair\npair,third,third\n"))
+
+
+def test_an_endpoint_with_a_path_is_refused(tmp_path: Path) -> None:
+    """The refusal names the field."""
+    toml = SPEC.replace(HEADER, HEADER + '[migration.new]\nendpoint = "far/away"\n')
+    assert "[migration.new.endpoint]" in refusal(tmp_path, toml)
 
 
 def test_several_problems_are_told_together(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from verifier.gates.nothing_only_on_new import nothing_only_on_new
 from verifier.gates.reads_on_new import reads_on_new
 from verifier.gates.reads_on_old import reads_on_old
 from verifier.gates.repairs_drained import repairs_drained
+from verifier.gates.sides_together import sides_together
 from verifier.gates.streams_read import streams_read
 from verifier.gates.sweep_clean import sweep_clean
 from verifier.gates.swept_since_flip import swept_since_flip
@@ -28,6 +29,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         (Phase.OFF, Phase.MIRROR_OLD): (acknowledged,),
         (Phase.MIRROR_OLD, Phase.OFF): (acknowledged, reads_on_old),
         (Phase.MIRROR_OLD, Phase.ATOMIC_OLD): (
+            sides_together,
             acknowledged,
             followers_written,
             streams_read,
@@ -71,6 +73,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
             lag_bounded,
         ),
         (Phase.MIRROR_NEW, Phase.ATOMIC_NEW): (
+            sides_together,
             acknowledged,
             followers_written,
             streams_read,

@@ -105,6 +105,7 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
                            "sweep": replace(SWEEP, different=1)}, False),
     ("coverage_unbroken", {"streams": streams(unbroken_since_ms=SWEEP.started_ms)}, False),
     ("coverage_unbroken", {"streams": streams(unbroken_since_ms=0)}, True),
+    ("sides_together", {"apart": True}, False),
     ("followers_written",
      {"members": {"p1": Member("proxy", 1, 1, 3.0, {}, held_back=["boards"])}}, True),
     ("follower_written", {"state": TableState("boards", 1, Phase.OFF)}, False),
@@ -169,7 +170,7 @@ UNKNOWN: list[tuple[str, dict[str, Any]]] = [
     ("untransformable_accepted", {"repairs": None}),
     ("untransformable_accepted", {"sweep": None}),
 ]
-OF_THE_STATE_ALONE = {"follower_written", "reads_on_new", "reads_on_old"}
+OF_THE_STATE_ALONE = {"follower_written", "reads_on_new", "reads_on_old", "sides_together"}
 """They judge by what the caller holds in hand, which is never unknown."""
 
 
