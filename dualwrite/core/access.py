@@ -1,6 +1,5 @@
 """What a caller may do: which actions, on which tables."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from dualwrite.core.doubled import refuse_doubled
 from dualwrite.core.errors import ClientError
 from dualwrite.core.operations import OPERATIONS, Action, Operation
 from dualwrite.core.shapes import serialization
@@ -29,6 +29,13 @@ _MEMBERS = {
     "Get": "GetItem",
 }
 """Members of a transaction, with the permission that AWS asks for each."""
+_NAMING_WITHIN: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("TransactItems",): ("TableName", *_MEMBERS),
+    ("Statements",): ("Statement",),
+    ("TransactStatements",): ("Statement",),
+    ("TableCreationParameters",): ("TableName",),
+}
+"""What names a table further within the member that a request has for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +189,16 @@ def _text(value: Any) -> str | None:
 
 
 def _parsed(raw: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
-    """The body. One member given twice is refused where it could name a table: the engine might
-    go by the other of the two. Raises ClientError."""
+    """The body. Raises ClientError where it is no object, or may name another table than it seems
+    to."""
     try:
         body = orjson.loads(raw)
-        plain = b"\\u" not in raw and all(raw.count(b'"%b"' % f.encode()) <= 1 for f in fields)
-        if not plain or "TransactItems" in fields or not _STATEMENTS.isdisjoint(fields):
-            body = json.loads(raw, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise serialization("The body is not JSON, or holds one member twice") from None
+    except orjson.JSONDecodeError:
+        raise serialization("Start of structure or map found where not expected") from None
     if not isinstance(body, dict):
         raise serialization("Unexpected token: a structure is expected")
+    refuse_doubled(raw, (*fields, *_NAMING_WITHIN.get(fields, ())))
     return body
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError
-    return members
 
 
 def _denied(use: Use, user: str, region: str) -> ClientError:

@@ -52,6 +52,8 @@ class Host(Protocol):
     bounds: Bounds
     handler: Handler
     loop: asyncio.AbstractEventLoop
+    date: bytes
+    """The time of now, as HTTP writes it."""
 
     def admit(self, connection: "Connection") -> bool:
         """Count a new connection; False: there are too many."""
@@ -257,7 +259,13 @@ class Connection(asyncio.Protocol):
         keep_alive = pending.keep_alive and not (last and not self._queue)
         head_only = pending.request is not None and pending.request.method == b"HEAD"
         self._transport.write(
-            render(reply, keep_alive=keep_alive, old_http=pending.old_http, head_only=head_only)
+            render(
+                reply,
+                date=self._server.date,
+                keep_alive=keep_alive,
+                old_http=pending.old_http,
+                head_only=head_only,
+            )
         )
         if not keep_alive:
             self._deaf = True

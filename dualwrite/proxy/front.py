@@ -4,6 +4,8 @@ The answers to requests that never come to an operation are DynamoDB's, in its o
 method, content type, JSON, target, and only then the signature.
 """
 
+import codecs
+import json
 from collections.abc import Callable
 from random import Random
 from zlib import crc32
@@ -68,12 +70,12 @@ class Front:
             return self._no_call(request, fields)
         if b"content-encoding" in fields:
             return await self._encoded(request, fields)
-        return await self._call(request, fields)
+        return await self._call(_in_utf8(request), fields)
 
     async def _encoded(self, request: HttpRequest, fields: Fields) -> HttpReply:
         try:
             with self._decoder.decoded(fields[b"content-encoding"], request.body) as content:
-                return await self._call(request._replace(decoded=content), fields)
+                return await self._call(_in_utf8(request._replace(decoded=content)), fields)
         except Undecodable:
             # What DynamoDB says to what it cannot decode; nothing was looked at.
             error = ClientError("InternalServerError", "Internal server error", status=500)
@@ -149,6 +151,19 @@ class Front:
             content_type = (b"content-type", JSON_TYPES[1])
         reply = error_reply(error, new_request_id(self._random), content_type)
         return _cross_origin(reply) if b"origin" in fields else reply
+
+
+def _in_utf8(request: HttpRequest) -> HttpRequest:
+    """An engine may read UTF-16 and UTF-32 too, so nothing must hide behind them: JSON begins with
+    ASCII, which has zero bytes there."""
+    content = request.content
+    if b"\0" not in content[:4] and not content.startswith(codecs.BOM_UTF8):
+        return request
+    try:
+        text = content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError:
+        return request
+    return request._replace(decoded=text.encode())
 
 
 def _media_type(fields: Fields) -> bytes:

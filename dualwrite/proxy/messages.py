@@ -43,14 +43,22 @@ class HttpReply(NamedTuple):
 Handler = Callable[[HttpRequest], Awaitable[HttpReply]]
 
 
-def render(reply: HttpReply, *, keep_alive: bool, old_http: bool, head_only: bool) -> bytes:
-    """The answer's bytes; ``old_http``: an HTTP/1.0 client, which must be told of keep-alive."""
+def render(
+    reply: HttpReply, *, date: bytes, keep_alive: bool, old_http: bool, head_only: bool
+) -> bytes:
+    """The answer's bytes; ``old_http``: an HTTP/1.0 client, which must be told of keep-alive.
+
+    ``date`` is told where the reply does not tell it: SDKs set their clocks by it.
+    """
     parts = [_STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status]
-    parts += [
-        b"%b: %b\r\n" % (name, value)
-        for name, value in reply.headers
-        if name.lower() not in _FRAMING
-    ]
+    dated = False
+    for name, value in reply.headers:
+        lower = name.lower()
+        if lower not in _FRAMING:
+            parts.append(b"%b: %b\r\n" % (name, value))
+            dated = dated or lower == b"date"
+    if not dated:
+        parts.append(b"date: %b\r\n" % date)
     if not keep_alive:
         parts.append(b"connection: close\r\n")
     elif old_http:
@@ -71,7 +79,8 @@ MALFORMED = _error(400, "MalformedHttpRequestException", "The request is not HTT
 HEADERS_TOO_LARGE = _error(
     400, "MalformedHttpRequestException", "The request line and headers are too large."
 )
-BODY_TOO_LARGE = _error(413, "RequestEntityTooLargeException", "The request body is too large.")
+BODY_TOO_LARGE = HttpReply(413, (), b"")
+"""DynamoDB's own says no more than its status either."""
 TOO_SLOW = _error(408, "RequestTimeoutException", "The request did not arrive in time.")
 TOO_BUSY = _error(503, "ServiceUnavailable", "The proxy has too many requests at hand.")
 FAILED = _error(500, "InternalFailure", "The proxy failed; the outcome of a write is unknown.")

@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from dualwrite.core import metric_names
+from dualwrite.core.doubled import refuse_doubled
 from dualwrite.core.errors import (
     ClientError,
     DualwriteError,
@@ -17,6 +18,7 @@ from dualwrite.core.errors import (
     Unreachable,
     ValidationError,
 )
+from dualwrite.core.naming import NAMING_MEMBERS
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import (
     BigTransactionLog,
@@ -40,6 +42,8 @@ from dualwrite.proxy.shadow import Shadows
 
 log = structlog.get_logger()
 
+NAMING = (*NAMING_MEMBERS, "RequestItems", "TransactItems")
+"""Members by which a request names tables."""
 UNMANAGED = "-"
 """The table label of what is passed through."""
 SEVERAL = "several"
@@ -104,6 +108,7 @@ class Proxy:
             if tables:
                 table = next(iter(tables)) if len(tables) == 1 else SEVERAL
             elif not route.always:
+                refuse_doubled(request.content, NAMING)
                 return await pass_on(self._services, request, target)
             answer = await self._serve(route, Call(operation, body, request, target, tables))
             if not isinstance(answer, HttpReply):
@@ -128,8 +133,11 @@ class Proxy:
 
     def _route(self, target: str, operation: str, body: bytes) -> Route | None:
         """How a request is served that may concern the service, None for one that passes: a quick
-        look at the bytes. JSON escapes could hide a name, so a body that has any is parsed."""
+        look at the bytes. JSON escapes could hide a name, so a body that has any is parsed. An API
+        that is not known here could write past us: raises ClientError."""
         if not target.startswith(APIS):
+            if any(needle in body for needle in self._needles):
+                raise ClientError("UnknownOperationException", "")
             return None
         route = self._routes.get(operation, PASSED)
         if route.always:

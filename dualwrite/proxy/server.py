@@ -1,10 +1,12 @@
 """The HTTP/1.1 server of the proxy: bytes in, a handler's reply out, and a bound on everything.
 
-It adds nothing to a reply but framing. All time-outs of all connections hang on one timer.
+It adds nothing to a reply but framing and the date. All time-outs of all connections hang on one
+timer.
 """
 
 import asyncio
 import ssl
+from email.utils import formatdate
 
 from dualwrite.proxy.connection import Bounds, Connection
 from dualwrite.proxy.messages import Handler, HttpReply, HttpRequest
@@ -110,6 +112,7 @@ class Server:
     # -- time -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        self.date = formatdate(usegmt=True).encode()
         now = self.loop.time()
         for connection in tuple(self._connections):
             if connection.deadline <= now:

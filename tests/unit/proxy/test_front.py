@@ -323,3 +323,24 @@ def test_what_unpacks_to_too_much_is_too_large(monkeypatch: pytest.MonkeyPatch) 
     assert rig.ask(packed).status == 200
     assert inner == [413]
     assert rig.ask(packed).status == 200
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_in_another_encoding_hides_nothing(code: str, packed: bool) -> None:
+    """Engines read it, so it is looked at; what is passed on is what came."""
+    rig = Rig()
+    body = BODY.decode().encode(code)
+    headers = ((b"content-encoding", b"gzip"),) if packed else ()
+    sent = gzip.compress(body) if packed else body
+    rig.ask(post(JSON, *headers, body=sent))
+    [seen] = rig.seen
+    assert (seen.content, seen.body) == (BODY, sent)
+
+
+def test_what_is_in_no_encoding_is_left_as_it_is() -> None:
+    """Whoever parses it will say so."""
+    rig = Rig()
+    for body in (b"\0\0\0", b"\xef\xbb\xbf\xff", b"a\0b\xd8"):
+        rig.ask(post(JSON, body=body))
+    assert [seen.content for seen in rig.seen] == [b"\0\0\0", b"\xef\xbb\xbf\xff", b"a\0b\xd8"]

@@ -1,0 +1,26 @@
+"""Members that are given twice in one JSON object: we go by the last of them, an engine may go by
+the first, so a request where that could be another table is refused."""
+
+import json
+from typing import Any
+
+from dualwrite.core.shapes import serialization
+
+
+def refuse_doubled(raw: bytes, names: tuple[str, ...]) -> None:
+    """Raises ClientError where any object of ``raw``, which is JSON, holds a member twice.
+
+    Looked at closely only where one of ``names`` stands in it more than once, or could behind an
+    escape: that is rare, and takes ten times as long as parsing it.
+    """
+    if b"\\u" not in raw and all(raw.count(b'"%b"' % name.encode()) <= 1 for name in names):
+        return
+    try:
+        json.loads(raw, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise serialization("A member is given twice") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError
