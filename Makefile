@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 # Engines beside MiniStack that the tests fetch and run against: none, all, or names with commas.
 ENGINES ?=
 READY := $(VENV)/.ready
+# The seeds that `make simulate` runs: one, or the first and the last one.
+SEEDS ?= 1000..1049
 
-.PHONY: setup rehearse test check docs bench soak clean lock
+.PHONY: setup rehearse test check docs bench soak simulate clean lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -37,6 +39,9 @@ bench: $(READY)  ## measure the proxy against a constant-answer backend, beside 
 
 soak: $(READY)  ## ten minutes of full load: does a worker's memory stay flat?
 	$(BIN)/python -m bench.soak $(ARGS)
+
+simulate: $(READY)  ## live through bad days, drawn from seeds: make simulate SEEDS=1000..1049
+	$(BIN)/python -m tests.simulation $(SEEDS) $(ARGS)
 
 lock: $(READY)  ## renew requirements.lock from pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2

@@ -13,6 +13,7 @@ from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Clock, Metrics, RepairStore, WaitingRepair
+from dualwrite.core.records import Repair
 from dualwrite.core.spec import Migration
 
 BATCH_MAX = 400
@@ -57,12 +58,18 @@ class RepairWorker:
             entry
             for entry in entries
             if not entry.repair.poison
-            and entry.repair.next_ms <= now_ms
+            and self._is_due(entry.repair, now_ms)
             and entry.repair.table in self._migration.by_name
             and self._consumers.is_mine(entry.name)
         ]
         due.sort(key=lambda entry: entry.repair.next_ms)
         await self._effort.together(self._repair, due[:BATCH_MAX])
+
+    def _is_due(self, repair: Repair, now_ms: int) -> bool:
+        """Whether its time has come. One that is further away than any back-off was written down
+        by a clock that is ahead of ours, and must not wait until ours gets there."""
+        ahead_ms = repair.next_ms - now_ms
+        return ahead_ms <= 0 or ahead_ms > self._pace.repair_back_off_seconds_max * 1000
 
     async def _repair(self, entry: WaitingRepair) -> None:
         repair = entry.repair

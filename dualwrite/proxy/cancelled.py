@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from dualwrite.core.errors import ClientError, Refused
 from dualwrite.core.items import Item, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, TableState
-from dualwrite.core.plan import Action, Seen, check_expressions
+from dualwrite.core.plan import Action, Seen, check_expressions, lacks_map
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,
@@ -129,6 +129,14 @@ def _judge(part: Part, reason: Body) -> object:
     return judge_guarded(item, part.stamp)
 
 
+def _is_clients(part: Part, reason: Body) -> bool:
+    """Whether it was the client's own condition that was found false."""
+    judged = _judge(part, reason)
+    if not isinstance(judged, ConditionFalse) or part.wish is None or part.state is None:
+        return isinstance(judged, ConditionFalse)
+    return not lacks_map(part.wish, part.state.phase.leader, judged.item)
+
+
 async def client_error(services: Services, parts: list[Part], refused: Refused) -> ClientError:
     """The refusal in the client's terms: its own actions' reasons, in its own order.
 
@@ -143,6 +151,9 @@ async def client_error(services: Services, parts: list[Part], refused: Refused) 
     reasons: list[Body] = []
     for part, reason, followers in _leader_reasons(parts, refused):
         shown: Body = reason
+        if reason.get("Code") == "ConditionalCheckFailed" and not _is_clients(part, reason):
+            # Our guard or our base refused it; of the client's own condition nothing is known.
+            shown = reason = {"Code": "None"}
         if reason.get("Code", "None") == "None":
             bad = [r for r in followers if r.get("Code", "None") != "None"]
             shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason

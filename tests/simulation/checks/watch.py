@@ -1,0 +1,302 @@
+"""Watches every commit of the engine, and knows what no process of the service can know."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from dualwrite.core.compare import Comparison, Verdict, compare
+from dualwrite.core.items import HIDDEN, STAMP, Item, key_token, same, stamp_of
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.records import BACKFILL, QUARANTINE, REPAIR, SHARD, STATE, Repair, load
+from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.stamps import Stamp
+from dualwrite.core.transform import Problem, translate_key
+from tests.simulation.engine import Commit, FakeDynamo
+
+VIOLATIONS_MAX = 20
+FOREVER = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant of the protocol (by its number) that did not hold."""
+
+    invariant: int
+    rule: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"invariant {self.invariant} ({self.rule}): {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A write that was committed under an epoch that was over for more than one change."""
+
+    table: str
+    token: str
+    side: Side
+    stamp: str
+    epoch: int
+    live: int
+    lead_epoch: int
+    actor: str
+
+
+@dataclass(slots=True)
+class KeyStory:
+    """One key of a rekey table; commits are known by their numbers."""
+
+    items: dict[Side, Item | None] = field(default_factory=lambda: {Side.OLD: None, Side.NEW: None})
+    stamps: dict[Side, dict[str, int]] = field(default_factory=lambda: {Side.OLD: {}, Side.NEW: {}})
+    """By side: the number of the newest commit that brought each stamp."""
+    removals: dict[Side, dict[str | None, int]] = field(
+        default_factory=lambda: {Side.OLD: {}, Side.NEW: {}}
+    )
+    """The same, of commits that removed an item with that stamp."""
+    clean_number: int = FOREVER
+    """The number of the newest commit after which the sides were equal; FOREVER: they are."""
+    dirty_since: float = 0.0
+    queued_number: int = -1
+    commits: int = 0
+    by_consumers: int = 0
+
+
+class Watch:
+    """``violations`` grow while the run goes on; the rest is for the checks at its end."""
+
+    def __init__(
+        self, engine: FakeDynamo, migration: Migration, control_table: str,
+        now: Callable[[], float], count: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.violations: list[Violation] = []
+        self.stories: dict[tuple[str, str], KeyStory] = defaultdict(KeyStory)
+        """By table and key token in old words."""
+        self.states: dict[str, TableState] = {}
+        self.single_number: dict[str, int] = defaultdict(lambda: FOREVER)
+        """By table: the newest commit up to which no follower was wanted, or copies were not yet
+        asked for; FOREVER while that is so."""
+        self.late: list[Late] = []
+        self.quarantined: set[str] = set()
+        self.quarantined_keys: set[tuple[str, str]] = set()
+        self.late_keys: set[tuple[str, str]] = set()
+        self.number = 0
+        self.on_state: list[Callable[[TableState, TableState], None]] = []
+        self.request: Mapping[str, Any] = {}
+        self.stamped: dict[str, tuple[str, str]] = {}
+        self._engine = engine
+        self._migration = migration
+        self._control_table = control_table
+        self._now = now
+        self._count = count
+        self._checkpoints: dict[str, str] = {}
+        engine.watchers.append(self._heard)
+
+    def violated(self, invariant: int, rule: str, detail: str) -> None:
+        if len(self.violations) < VIOLATIONS_MAX:
+            text = f"at {self._now():.3f} s: {detail}"
+            self.violations.append(Violation(invariant, rule, text))
+
+    def phase(self, table: str) -> Phase:
+        state = self.states.get(table)
+        return Phase.OFF if state is None else state.phase
+
+    def token(self, table: MigratedTable, side: Side, item: Mapping[str, Any]) -> str | None:
+        """The key's name in old words."""
+        key = {name: item[name] for name in table.side(side).keys.names}
+        old = translate_key(table, key, side, Side.OLD)
+        return None if isinstance(old, Problem) else key_token(old, table.old.keys)
+
+    def is_clean(self, table: MigratedTable, story: KeyStory) -> bool:
+        leader = self.phase(table.name).leader
+        seen = compare(table, leader, story.items[leader], story.items[leader.other])
+        return isinstance(seen, Comparison) and seen.verdict is Verdict.MATCH
+
+    # -- commits ------------------------------------------------------------------------------
+
+    def _heard(self, commit: Commit) -> None:
+        if commit.table == self._control_table:
+            self._control(commit)
+            return
+        self.number = self._engine.events
+        table, side = self._migration.by_physical[commit.table]
+        if table.kind is Kind.IN_PLACE:
+            return
+        token = self.token(table, side, commit.key)
+        if token is None:
+            return
+        story = self.stories[table.name, token]
+        if commit.actor.startswith("consumer"):
+            story.by_consumers += 1
+            self._by_consumer(table, side, token, story, commit)
+        elif commit.actor.startswith("proxy"):
+            self._by_proxy(table, side, token, commit)
+        self._note(table, side, story, commit)
+
+    def _note(self, table: MigratedTable, side: Side, story: KeyStory, commit: Commit) -> None:
+        was_clean = story.clean_number == FOREVER
+        story.items[side] = commit.after
+        story.commits += 1
+        if commit.after is None:
+            story.removals[side][stamp_of(commit.before)] = self.number
+        elif (stamp := stamp_of(commit.after)) is not None:
+            story.stamps[side][stamp] = self.number
+        clean = self.is_clean(table, story)
+        if clean:
+            story.clean_number = FOREVER
+        elif was_clean:
+            story.clean_number = self.number - 1
+            story.dirty_since = self._now()
+
+    def _by_consumer(
+        self, table: MigratedTable, side: Side, token: str, story: KeyStory, commit: Commit
+    ) -> None:
+        """Repairs and copies never overwrite what is newer."""
+        before, after = stamp_of(commit.before), stamp_of(commit.after)
+        there = story.stamps[side.other]
+        if before is None or before not in there:
+            return
+        if commit.after is None:
+            if stamp_of(story.items[side.other]) == before:
+                self.violated(
+                    4, "never overwrites newer",
+                    f"{commit.actor} removed {token} of {commit.table}, which the other side holds",
+                )  # fmt: skip
+        elif after is not None and after in there and there[before] > there[after]:
+            self.violated(
+                4, "never overwrites newer",
+                f"{commit.actor} put {token} of {commit.table} back from {before} to {after}",
+            )  # fmt: skip
+
+    def _by_proxy(self, table: MigratedTable, side: Side, token: str, commit: Commit) -> None:
+        stamp = stamp_of(commit.after)
+        if stamp is None or stamp == stamp_of(commit.before):
+            stamp = _stamp_in(self._engine.request)
+        state = self.states.get(table.name)
+        if stamp is None or state is None:
+            return
+        epoch = Stamp.parse(stamp).epoch
+        if epoch and state.epoch >= epoch + 2:
+            self._count("late commit")
+            self.late_keys.add((table.name, token))
+            self.late.append(
+                Late(
+                    table.name, token, side, stamp, epoch, state.epoch, state.lead_epoch,
+                    commit.actor,
+                )
+            )  # fmt: skip
+
+    # -- the control table --------------------------------------------------------------------
+
+    def _control(self, commit: Commit) -> None:
+        kind, name = commit.key["pk"]["S"], commit.key["sk"]["S"]
+        if kind not in (STATE, REPAIR, QUARANTINE, SHARD, BACKFILL) or commit.after is None:
+            return
+        value = orjson.loads(commit.after["value"]["S"])
+        if kind == STATE:
+            self._state(load(TableState, value))
+        elif kind == REPAIR:
+            repair = load(Repair, value)
+            table = self._migration.by_name[repair.table]
+            key = _key(repair.token, table, Side(repair.side))
+            token = self.token(table, Side(repair.side), key)
+            if token is not None:
+                self.stories[table.name, token].queued_number = self._engine.events
+        elif kind == QUARANTINE:
+            self._count("quarantined")
+            self.quarantined.add(name)
+            table_name = name.partition("/")[0]
+            table, side = self._migration.by_name[table_name], Side(value["side"])
+            token = self.token(table, side, value["straggler"])
+            if token is not None:
+                self.quarantined_keys.add((table_name, token))
+        elif kind == BACKFILL:
+            if self.single_number[name] == FOREVER:
+                self.single_number[name] = self._engine.events
+        elif kind == SHARD:
+            self._checkpoint(name, value["checkpoint"])
+
+    def _state(self, state: TableState) -> None:
+        before = self.states.get(state.table, TableState(state.table))
+        self.states[state.table] = state
+        self._count(f"state {state.phase.value}")
+        if state.phase.mode is Mode.SINGLE or before.phase.mode is Mode.SINGLE:
+            self.single_number[state.table] = FOREVER
+        table = self._migration.by_name[state.table]
+        for told in self.on_state:
+            told(before, state)
+        if table.kind is Kind.REKEY and before.phase.leader is not state.phase.leader:
+            for (name, _), story in self.stories.items():
+                if name == state.table and not self.is_clean(table, story):
+                    story.clean_number = min(story.clean_number, self._engine.events)
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def _checkpoint(self, name: str, checkpoint: str) -> None:
+        before = self._checkpoints.get(name, "")
+        self._checkpoints[name] = checkpoint
+        if checkpoint == before or not (checkpoint.isdigit() or checkpoint == "SHARD_END"):
+            return
+        table_name, side_name, shard_id = name.rsplit("/", 2)
+        table, side = self._migration.by_name[table_name], Side(side_name)
+        stream = self._engine.streams[table.side(side).name]
+        shard = stream.shards.get(shard_id)
+        if shard is None or table.kind is Kind.IN_PLACE:
+            return
+        since = int(before) if before.isdigit() else 0
+        until = int(checkpoint) if checkpoint.isdigit() else FOREVER
+        for _, record in shard.log:
+            sequence = int(record["dynamodb"]["SequenceNumber"])
+            if since < sequence <= until < FOREVER or (until == FOREVER and sequence > since):
+                self._must_be_applied(table, side, record, name)
+        if until == FOREVER:
+            for pending in shard.pending:
+                self._must_be_applied(table, side, pending.record, name)
+
+    def _must_be_applied(
+        self, table: MigratedTable, side: Side, record: Mapping[str, Any], shard: str
+    ) -> None:
+        data = record["dynamodb"]
+        number = int(record["eventID"], 16)
+        token = self.token(table, side, data["Keys"])
+        if token is None or self.single_number[table.name] >= number:
+            return
+        story = self.stories[table.name, token]
+        old, new = data.get("OldImage"), data.get("NewImage")
+        if story.clean_number >= number or story.queued_number >= number:
+            return
+        if old and new and same(_visible(old), _visible(new)):
+            return
+        if new is not None:
+            counterpart = stamp_of(new) in story.stamps[side.other]
+        else:
+            counterpart = stamp_of(old) in story.removals[side.other]
+        if not counterpart:
+            self.violated(
+                9, "a checkpoint never passes an unapplied record",
+                f"{shard} has passed a change of {token}, which the other side does not show",
+            )  # fmt: skip
+
+
+def _visible(item: Item) -> Item:
+    return {name: value for name, value in item.items() if name not in HIDDEN}
+
+
+def _key(token: str, table: MigratedTable, side: Side) -> Mapping[str, Any]:
+    parts = orjson.loads(token)
+    names = table.side(side).keys.names
+    return {name: {kind: value} for name, (kind, value) in zip(names, parts, strict=True)}
+
+
+def _stamp_in(request: Mapping[str, Any]) -> str | None:
+    """The stamp a proxy's request carries."""
+    for member in request.get("TransactItems", ()):
+        for action in member.values():
+            found = _stamp_in(action)
+            if found is not None:
+                return found
+    value = (request.get("ExpressionAttributeValues") or {}).get(f":{STAMP}")
+    return value["S"] if value else None

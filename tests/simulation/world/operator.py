@@ -1,0 +1,112 @@
+"""An operator who wants the migration done, but pauses, turns round and changes their mind."""
+
+from collections.abc import Callable
+from random import Random
+
+from dualwrite.adapters.control_table import ControlTable
+from dualwrite.control import commands
+from dualwrite.core.errors import DualwriteError
+from dualwrite.core.phases import Kind, Phase, TableState
+from dualwrite.core.records import STATE, Command, load
+from dualwrite.core.spec import Migration
+from tests.simulation.machine.clock import SimClock
+
+ASK_SECONDS = 25.0
+SWEPT = ("sweep_clean", "swept_since_flip", "coverage_unbroken")
+"""Gates that a sweep opens."""
+
+Ask = tuple[str, str, float]
+"""Verb, argument, weight."""
+WISHES: dict[Phase, tuple[Ask, ...]] = {
+    Phase.OFF: (("advance", "mirror/old", 1.0),),
+    Phase.MIRROR_OLD: (
+        ("backfill-start", "2", 2.0),
+        ("backfill-start", "3:0:4", 1.0),
+        ("backfill-pause", "", 0.3),
+        ("backfill-resume", "", 0.6),
+        ("verify", "", 1.0),
+        ("reads", "30", 0.6),
+        ("reads", "0", 0.3),
+        ("shadow", "50", 0.2),
+        ("advance", "atomic/old", 3.0),
+        ("advance", "off", 0.05),
+    ),
+    Phase.ATOMIC_OLD: (
+        ("verify", "", 1.0),
+        ("flip", "", 5.0),
+        ("reads", "60", 0.4),
+        ("advance", "mirror/old", 0.4),
+    ),
+    Phase.ATOMIC_NEW: (
+        ("verify", "", 0.6),
+        ("advance", "mirror/new", 2.0),
+        ("rollback", "", 1.5),
+        ("reads", "100", 0.6),
+    ),
+    Phase.MIRROR_NEW: (
+        ("reads", "100", 1.0),
+        ("verify", "", 0.8),
+        ("rollback", "", 1.2),
+        ("advance", "done", 0.5),
+        ("advance", "atomic/new", 0.3),
+    ),
+    Phase.DONE: (("reads", "100", 1.0),),
+}
+
+
+class Operator:
+    """Asks the controller for one thing after the other."""
+
+    def __init__(
+        self, migration: Migration, records: ControlTable, clock: SimClock, random: Random,
+        before_atomic: Callable[[], None], count: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.stopped = False
+        self._migration = migration
+        self._records = records
+        self._clock = clock
+        self._random = random
+        self._before_atomic = before_atomic
+        self._count = count
+        self._asked = 0
+
+    async def run(self) -> None:
+        """Until stopped."""
+        while not self.stopped:
+            await self._clock.sleep(0.1 + self._random.random() * 1.2)
+            try:
+                phase = (await self._states())[self._leading].phase
+                asks = WISHES[phase]
+                verb, argument, _ = self._random.choices(asks, [ask[2] for ask in asks])[0]
+                if argument == "atomic/old":
+                    self._before_atomic()
+                    await self._clock.sleep(2.0)
+                done = await self.ask(verb, argument)
+                if any(gate["gate"] in SWEPT for gate in done.gates):
+                    await self.ask("verify")
+            except DualwriteError:
+                continue
+
+    @property
+    def _leading(self) -> str:
+        return next(t.name for t in self._migration.tables if t.kind is Kind.REKEY)
+
+    async def ask(self, verb: str, argument: str = "", table: str = "*") -> Command:
+        """One command, to its end. Raises EngineError."""
+        command = Command(verb, table, argument, reason="the seed says so", who="operator")
+        self._asked += 1
+        number = self._asked
+        done = await commands.ask(
+            self._records, self._clock, command, timeout_seconds=ASK_SECONDS,
+            new_id=lambda: f"{number:08x}",
+        )  # fmt: skip
+        self._count(f"command {verb} {argument} {done.status}".replace("  ", " "))
+        for gate in done.gates:
+            self._count(f"gate {gate['gate']} {gate['verdict']}")
+        return done
+
+    async def _states(self) -> dict[str, TableState]:
+        return {
+            record.name: load(TableState, record.value)
+            for record in await self._records.list(STATE)
+        }

@@ -1,0 +1,122 @@
+"""What one seed means: who takes part, how long, and which bad things happen when. A value, so that
+a failing one can be cut down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+FAULTS: dict[str, float] = {
+    "crash": 3.0,
+    "terminate": 1.0,
+    "freeze": 2.0,
+    "slow process": 0.7,
+    "cut from engine": 1.0,
+    "cut from control": 1.0,
+    "cut from client": 0.5,
+    "lost requests": 1.0,
+    "lost answers": 1.5,
+    "throttling": 1.0,
+    "conflicts": 1.0,
+    "slow calls": 1.0,
+    "left undone": 0.7,
+    "old reads": 0.7,
+    "split": 2.0,
+    "late records": 1.0,
+    "empty pages": 0.7,
+    "iterators expire": 0.5,
+    "trim": 0.25,
+    "skew": 0.6,
+    "bypass": 1.0,
+    "expire": 0.5,
+    "change shape": 0.3,
+}
+"""What can happen, and how often next to the others."""
+TABLES = (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"))
+LONG = frozenset({"cut from engine", "cut from control", "cut from client", "freeze", "trim"})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``at`` and ``seconds`` in seconds of the run; ``draw`` (0..1) says whom and how much."""
+
+    kind: str
+    at: float
+    seconds: float
+    draw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a run is made of."""
+
+    seed: int
+    seconds: float
+    tables: tuple[str, ...]
+    proxies: int
+    consumers: int
+    controllers: int
+    clients: int
+    splits_first: int
+    """Splits before anything happens."""
+    skew_seconds: float
+    """How far wall clocks may be apart; past what the gates allow for, they may only stay shut."""
+    events: tuple[Event, ...]
+    start: str = "off"
+
+    @property
+    def stops(self) -> bool:
+        """Whether a process may be stopped between its lease check and its send."""
+        return any(event.kind in ("freeze", "slow process") for event in self.events)
+
+
+def plan_of(seed: int) -> Plan:
+    """The plan that a seed stands for."""
+    random = Random(f"plan-{seed}")
+    quiet = random.random() < 0.08
+    seconds = random.choice((20.0, 30.0, 40.0, 60.0))
+    tables = random.choice(
+        (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"))
+    )
+    count = 0 if quiet else random.randint(1, 14)
+    return Plan(
+        seed=seed,
+        seconds=seconds,
+        tables=tables,
+        proxies=random.choice((1, 2, 2, 3)),
+        consumers=random.choice((1, 1, 2)),
+        controllers=random.choice((1, 1, 2)),
+        clients=random.choice((2, 3, 4)),
+        splits_first=random.choice((0, 0, 1, 2)),
+        skew_seconds=random.choice((0.0, 0.0, 0.0, 0.9, 240.0)),
+        events=tuple(sorted(_events(random, count, seconds), key=lambda event: event.at)),
+    )
+
+
+def brief(plan: Plan, seconds: float) -> Plan:
+    """The same in less time: all of it comes sooner."""
+    share = min(1.0, seconds / plan.seconds)
+    events = tuple(replace(event, at=event.at * share) for event in plan.events)
+    return replace(plan, seconds=plan.seconds * share, events=events)
+
+
+def _events(random: Random, count: int, seconds: float) -> Sequence[Event]:
+    kinds, weights = tuple(FAULTS), tuple(FAULTS.values())
+    # A run in which a few kinds come often finds more than one in which all come once.
+    favourites = random.choices(kinds, weights, k=random.randint(1, 4))
+    events = []
+    for _ in range(count):
+        kind = (
+            random.choice(favourites)
+            if random.random() < 0.6
+            else random.choices(kinds, weights)[0]
+        )
+        longest = 9.0 if kind in LONG else 5.0
+        events.append(
+            Event(
+                kind,
+                random.random() * seconds,
+                0.3 + random.random() ** 2 * longest,
+                random.random(),
+            )
+        )
+    return events
