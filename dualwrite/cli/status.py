@@ -70,7 +70,7 @@ def show(found: dict[str, Any]) -> None:
             _repairs(entry["repairs"]),
         )
     out.print(grid)
-    for line in _alarms(found["tables"]):
+    for line in _alarms(found["tables"], found["members"]):
         out.print(line, style="bold red")
     if not found["members"]:
         out.print("no process of the service is registered; start them: dualwrite up")
@@ -98,7 +98,10 @@ def _grid(*names: str) -> Table:
     return grid
 
 
-def _alarms(tables: list[dict[str, Any]]) -> Iterator[str]:
+def _alarms(tables: list[dict[str, Any]], members: list[dict[str, Any]]) -> Iterator[str]:
+    for member in members:
+        for table in member["held_back"] if member["alive"] else ():
+            yield f"{table}: its follower does not answer proxy {member['process']}, which waits"
     for entry in tables:
         if entry["bypass_writes"]:
             yield f"{entry['table']}: {entry['bypass_writes']} writes went past the proxy"

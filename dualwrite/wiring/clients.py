@@ -44,9 +44,9 @@ class Engines:
     def dummy_credentials(self) -> bool:
         return any(found.dummy for found in self._credentials.values())
 
-    def home(self, connections_max: int) -> WireClient:
+    def home(self, connections_max: int, seconds_max: float = float("inf")) -> WireClient:
         """Of the engine that has the control table."""
-        return self._client(self.migration.old_place, connections_max)
+        return self._client(self.migration.old_place, connections_max, seconds_max)
 
     def tables(self, connections_max: int, seconds_max: float = float("inf")) -> TableClient:
         """Of both sides, each with its own patience, but none with more than ``seconds_max``. Sides

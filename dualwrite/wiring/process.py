@@ -37,6 +37,8 @@ from dualwrite.wiring.clients import (
 STOP_SECONDS_MAX = 8.0
 """How long parts that were asked to stop may take."""
 
+REPAIR_CONNECTIONS_MAX = 16
+
 log = structlog.get_logger()
 
 
@@ -93,7 +95,11 @@ class Parts:
         return member
 
     def repairs(self) -> Repairs:
-        return Repairs(self.records, self.clock)
+        """The repair queue, over connections of its own: when a follower is left out each write
+        puts a key there, and no lease may wait behind them."""
+        control = self.engines.home(REPAIR_CONNECTIONS_MAX, self.settings.follower_timeout_seconds)
+        records = ControlTable(control, self.migration.control_table, clock=self.clock)
+        return Repairs(records, self.clock)
 
     def parents(self, epochs: Member) -> ParentRows:
         return ParentRows(self.dynamo, self.migration, epochs, self.clock)
