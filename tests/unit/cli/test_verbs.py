@@ -188,13 +188,13 @@ def test_a_wrong_command_line_is_one_line(
 
 
 def test_a_host_that_is_not_loopback_is_refused() -> None:
-    """The proxy does not verify its callers, so it listens on loopback only and says why."""
+    """Without keys no caller is verified, so the proxy listens on loopback only and says why."""
     result = CliRunner().invoke(
         app,
         ["proxy", "--spec", str(SPEC), "--endpoint", "http://127.0.0.1:1", "--host", "0.0.0.0"],
     )
     assert result.exit_code == 2
-    assert "does not verify its callers" in result.stderr
+    assert "refused without --keys" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["check", "status", "plan", "audit", "repairs", "proxy", "up"])
