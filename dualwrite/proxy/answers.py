@@ -7,7 +7,10 @@ import orjson
 
 from dualwrite.core.errors import ClientError
 from dualwrite.core.settle import CANCELED
+from dualwrite.proxy.encodings import PACKED_BYTES_MIN, accepted, packed
 from dualwrite.proxy.messages import JSON_TYPE, HttpReply
+
+Headers = tuple[tuple[bytes, bytes], ...]
 
 CORAL = "com.amazon.coral.service#"
 DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
@@ -44,6 +47,18 @@ def json_reply(
         (b"x-amz-crc32", b"%d" % crc32(body)),
     )
     return HttpReply(status, headers, body)
+
+
+def success(body: bytes, request_id: str, asked: Headers) -> HttpReply:
+    """An operation's answer, packed where the client takes that; ``asked``: its headers. The
+    checksum is that of what is sent."""
+    if len(body) >= PACKED_BYTES_MIN:
+        for name, value in asked:
+            if name == b"accept-encoding" and (encoding := accepted(value)) is not None:
+                reply = json_reply(200, packed(encoding, body), request_id)
+                coded = (b"content-encoding", encoding)
+                return reply._replace(headers=(*reply.headers, coded))
+    return json_reply(200, body, request_id)
 
 
 def error_reply(

@@ -33,7 +33,7 @@ from dualwrite.core.requests import Body
 from dualwrite.core.settle import shed_error, unknown_error, unreached_error
 from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
-from dualwrite.proxy.answers import error_reply, json_reply, new_request_id
+from dualwrite.proxy.answers import error_reply, new_request_id, success
 from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, pass_on, routes
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import HttpReply, HttpRequest
@@ -112,7 +112,7 @@ class Proxy:
                 return await pass_on(self._services, request, target)
             answer = await self._serve(route, Call(operation, body, request, target, tables))
             if not isinstance(answer, HttpReply):
-                answer = json_reply(200, orjson.dumps(answer), request_id)
+                answer = success(orjson.dumps(answer), request_id, request.headers)
             status = "ok"
         except Exception as error:
             heard = _heard(error)

@@ -111,6 +111,17 @@ def test_an_unmanaged_table_gets_the_bytes_that_came(rig: Rig) -> None:
     assert rig.engine.scan(TableName=OTHERS)["Count"] == 1
 
 
+def test_a_long_answer_is_packed_for_who_takes_that(rig: Rig) -> None:
+    """The proxy's own answers too, with the checksum of what is sent."""
+    long = put_of("long").replace(b'"Item": {', b'"Item": {"t": {"S": "%b"}, ' % (b"x" * 5000))
+    assert post(rig, long)[0] == 200
+    key = {"endpoint_id": {"S": "acme-prod"}, "note_id": {"S": "long"}}
+    body = json.dumps({"TableName": NOTES, "Key": key, "ConsistentRead": True}).encode()
+    get = "DynamoDB_20120810.GetItem"
+    status, packed = post(rig, body, get, accept_encoding="gzip")
+    assert (status, post(rig, body, get)) == (200, (200, gzip.decompress(packed)))
+
+
 def test_a_request_of_sixteen_megabytes_is_taken_and_a_larger_one_is_not(rig: Rig) -> None:
     """To the engine it goes whole; beyond, the client hears 413 and no reset."""
     listing = "DynamoDB_20120810.ListTables"
