@@ -62,28 +62,36 @@ def lacking(engine: EngineName, what: str) -> NoReturn:
 def fetched(
     engine: EngineName, home: Path, command: Sequence[str], *, target: str, source: str
 ) -> None:
-    """Fetch an engine by its registry's client into ``home/target``, anew whenever the file
-    ``home/source`` has changed; workers of one test run wait for the one that fetches."""
+    """Fetch an engine as ``fetched_once`` does; ends the test where it cannot be had."""
+    problem = fetched_once(home, command, target=target, source=source, allowed=engine in ENGINES)
+    if problem is not None:
+        lacking(engine, problem)
+
+
+def fetched_once(
+    home: Path, command: Sequence[str], *, target: str, source: str, allowed: bool
+) -> str | None:
+    """Fetch by a registry's client into ``home/target``, anew whenever the file ``home/source``
+    has changed; workers of one test run wait for the one that fetches. Returns why not."""
     stamp, wanted = home / target / ".done", (home / source).read_text()
     with (home / source).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists() and stamp.read_text() == wanted:
-            return
-        if engine not in ENGINES:
-            lacking(engine, "it is not fetched; ENGINES=all fetches it")
+            return None
+        if not allowed:
+            return "it is not fetched; ENGINES=all fetches it"
         client = shutil.which(command[0])
         if client is None:
-            lacking(engine, f"{command[0]}, which fetches it, is not installed")
+            return f"{command[0]}, which fetches it, is not installed"
         shutil.rmtree(home / target, ignore_errors=True)
         done = subprocess.run(
             [str(client), *command[1:]], cwd=home, capture_output=True, text=True,
             timeout=FETCH_SECONDS_MAX, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            lacking(
-                engine, f"{command[0]} could not fetch it: {(done.stdout + done.stderr)[-800:]}"
-            )
+            return f"{command[0]} could not fetch it: {(done.stdout + done.stderr)[-800:]}"
         stamp.write_text(wanted)
+    return None
 
 
 @contextmanager
