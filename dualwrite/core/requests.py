@@ -1,6 +1,6 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -191,7 +191,12 @@ def refuse_hidden(body: Body) -> None:
         if isinstance(text, str) and HIDDEN_PREFIX in text:
             named += _words(text)
     named += body.get("AttributesToGet") or []
-    for name in named:
+    refuse_names(named)
+
+
+def refuse_names(names: Iterable[Any]) -> None:
+    """The same for the names that a request uses, wherever they stood."""
+    for name in names:
         if isinstance(name, str) and name.startswith(HIDDEN_PREFIX):
             raise ValidationError(
                 f"Names that begin with {HIDDEN_PREFIX} are reserved by dualwrite: {name}"

@@ -28,6 +28,8 @@ _TYPES: Mapping[str, type] = {
     "KeyConditions": dict,
     "Keys": list,
     "Limit": int,
+    "NextToken": str,
+    "Parameters": list,
     "ProjectionExpression": str,
     "QueryFilter": dict,
     "RequestItems": dict,
@@ -39,9 +41,12 @@ _TYPES: Mapping[str, type] = {
     "ScanIndexForward": bool,
     "Segment": int,
     "Select": str,
+    "Statement": str,
+    "Statements": list,
     "TableName": str,
     "TotalSegments": int,
     "TransactItems": list,
+    "TransactStatements": list,
     "UpdateExpression": str,
 }
 _TEXTS = ("AttributesToGet", "ExpressionAttributeNames")

@@ -65,10 +65,11 @@ def refused_alone(parts: list[Part], part: Part, error: ClientError) -> ClientEr
     if reason is None:
         return error
     mine = {"Code": reason, "Message": error.message, **error.fields}
-    return _cancelled([mine if each is part else {"Code": "None"} for each in parts])
+    return cancelled([mine if each is part else {"Code": "None"} for each in parts])
 
 
-def _cancelled(reasons: list[Body]) -> ClientError:
+def cancelled(reasons: list[Body]) -> ClientError:
+    """A cancelled transaction, whose text lists the codes of its reasons."""
     codes = ", ".join(reason.get("Code", "None") for reason in reasons)
     return ClientError(
         CANCELED,
@@ -165,4 +166,4 @@ async def client_error(services: Services, parts: list[Part], refused: Refused) 
         elif item:
             shown["Item"] = item
         reasons.append(shown)
-    return _cancelled(reasons)
+    return cancelled(reasons)

@@ -4,16 +4,20 @@ An operation that is not in it passes as it came. So does one that is, where its
 of the tables that the service knows.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dualwrite.core.control_plane import harmed, refusal, refuse_hidden_table
-from dualwrite.core.naming import statements_of, tables_named
+from dualwrite.core.control_plane import (
+    harmed,
+    no_such_table,
+    refusal,
+    refuse_hidden_table,
+)
+from dualwrite.core.naming import tables_named
 from dualwrite.core.phases import Side, TableState
-from dualwrite.core.requests import VERBS, Body, managed, unsupported, wish
+from dualwrite.core.requests import VERBS, Body, managed, wish
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.proxy import batch_reads, batches, reads, transactions, writes
+from dualwrite.proxy import batch_reads, batches, partiql, reads, statements, transactions, writes
 from dualwrite.proxy.messages import HttpReply, HttpRequest
 from dualwrite.proxy.services import Services, forward
 from dualwrite.proxy.shadow import Shadows
@@ -69,13 +73,11 @@ def unhidden(migration: Migration, operation: str, body: Body) -> Named:
     return {}
 
 
-def stated(migration: Migration, _operation: str, body: Body) -> Named:
-    """Statements that name a managed table are refused."""
-    for text in statements_of(body):
-        for name, (table, _) in migration.by_physical.items():
-            if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text):
-                raise unsupported(table, "PartiQL")
-    return {}
+def stated(migration: Migration, operation: str, body: Body) -> Named:
+    """The tables that PartiQL statements name."""
+    if statements.mentions(migration.control_table, body):
+        raise no_such_table(operation, migration.control_table)
+    return statements.stated(migration, body)
 
 
 def _found(migration: Migration, names: Iterator[str]) -> Named:
@@ -130,6 +132,10 @@ async def _transact_get(services: Services, call: Call) -> Body:
     return await batch_reads.transact_get(services, call.body, call.states)
 
 
+async def _execute(services: Services, call: Call) -> Body:
+    return await partiql.serve(services, call.operation, call.body, call.states)
+
+
 async def pass_on(services: Services, request: HttpRequest, target: str) -> HttpReply:
     """The engine's own answer, byte for byte."""
     reply = await forward(services, request.headers, target, request.body)
@@ -152,7 +158,7 @@ async def _judged(services: Services, call: Call) -> HttpReply:
 
 PASSED = Route(_passed, names=unhidden)
 """Whatever is not in the table."""
-_STATEMENT = Route(_passed, names=stated)
+_STATEMENT = Route(_execute, names=stated)
 _JUDGED = Route(_judged, names=changed, live=False)
 
 

@@ -347,15 +347,6 @@ def test_an_unmapped_key_is_refused_by_name(twin: Twin) -> None:
     assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
 
 
-@pytest.mark.managed_only
-def test_partiql_is_refused(twin: Twin) -> None:
-    """What is not supported on a managed table is refused, never passed to one side only."""
-    refused = outcome(twin.rig.proxied, "execute_statement",
-                      Statement=f'SELECT * FROM "{twin.name("notes")}"')  # fmt: skip
-    assert refused["error"] == "ValidationException"
-    assert "PartiQL" in refused["message"]
-
-
 def test_engine_errors_read_the_same(twin: Twin) -> None:
     """A wrong request is refused in the words of a plain table."""
     name = twin.name("notes")

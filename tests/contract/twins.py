@@ -15,6 +15,8 @@ from tests.proxy_harness import TENANTS, Rig, a_rig, client_for, create_table, o
 PHASES = (Phase.MIRROR_OLD, Phase.ATOMIC_OLD, Phase.ATOMIC_NEW, Phase.MIRROR_NEW, Phase.DONE)
 LEGACY = frozenset({"AttributeUpdates", "Expected", "ConditionalOperator", "KeyConditions"})
 """Parameters whose errors the embedded engine words in its own way."""
+ERROR_NAMES = {"DuplicateItem": "DuplicateItemException"}
+"""What DynamoDB Local calls differently from AWS."""
 FREE = "free-"
 PLAIN = "plain-"
 
@@ -77,6 +79,8 @@ class Twin:
         mine = outcome(self.rig.proxied, operation, **parameters)
         plain = outcome(self.rig.engine, operation, **self._plain(parameters))
         left, right = unmarked(comparable(mine)), comparable(self._managed(plain))
+        if "error" in right:
+            right["error"] = ERROR_NAMES.get(right["error"], right["error"])
         worded = SAME_WORDS[self.rig.engine_name] and LEGACY.isdisjoint(parameters)
         for name in apart if worded else ("message", *apart):
             left.pop(name, None), right.pop(name, None)
@@ -137,12 +141,16 @@ class Twin:
 
 
 def replaced(value: Any, names: dict[str, str]) -> Any:
-    """Table names replaced wherever they stand."""
+    """Table names replaced wherever they stand; in statements, where they stand quoted."""
     if isinstance(value, dict):
         return {names.get(key, key): replaced(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
         return [replaced(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    for name, other in names.items():
+        value = other if value == name else value.replace(f'"{name}"', f'"{other}"')
+    return value
 
 
 def unmarked(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -156,13 +164,15 @@ def unmarked(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def comparable(answer: dict[str, Any]) -> dict[str, Any]:
     """An answer without what may differ: capacity (hidden attributes have a size), set order, the
-    second spelling of an error's message, which AWS gives and this engine does not, and attributes
-    without any, which this engine gives and AWS does not."""
+    second spelling of an error's message, which AWS gives and this engine does not, attributes
+    without any, which this engine gives and AWS does not, and the texts of errors in a batch."""
     shown = {
         key: value for key, value in answer.items() if key not in ("ConsumedCapacity", "Message")
     }
     if shown.get("Attributes") == {}:
         del shown["Attributes"]
+    for each in shown.get("Responses", ()) if isinstance(shown.get("Responses"), list) else ():
+        each.get("Error", {}).pop("Message", None)
     return ordered(shown)
 
 

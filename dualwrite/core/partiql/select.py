@@ -1,0 +1,232 @@
+"""A SELECT as a number of Queries, or one Scan, and what is shown of the items they find.
+
+DynamoDB promises: a WHERE with = or IN on the partition key reads those partitions, any other one
+the whole table (AWS, "PartiQL select statements"). Whatever of the WHERE the keys do not say is a
+filter, which acts after Limit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cmp_to_key
+
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions import (
+    Attribute,
+    Between,
+    Comparison,
+    Condition,
+    Function,
+    In,
+    Literal,
+    Path,
+    Placeholders,
+    holds,
+    names_used,
+    render,
+)
+from dualwrite.core.expressions.values import compare, find
+from dualwrite.core.items import AttributeValue, Item, KeyAttribute, KeySchema
+from dualwrite.core.partiql.ast import Select
+from dualwrite.core.partiql.bind import Binder
+from dualwrite.core.partiql.bodies import all_parts, conjuncts, equality
+from dualwrite.core.requests import Body
+
+LEGS_MAX = 100
+"""Queries of one SELECT; AWS takes up to 50 partition keys in an IN, or 100 other values."""
+_RANGED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One of the searches: Query with this key condition, or Scan where there is none."""
+
+    condition: Condition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a SELECT reads, in order, and what of it is shown."""
+
+    legs: tuple[Leg, ...]
+    filter: Condition | None
+    paths: tuple[Path, ...]
+    index: str | None
+    forward: bool
+
+    def search(self, leg: Leg) -> tuple[str, Body]:
+        """Operation and body of one search, without its table and its page."""
+        pool = Placeholders()
+        body: Body = {} if self.index is None else {"IndexName": self.index}
+        wanted = self._attributes()
+        if wanted:
+            body["ProjectionExpression"] = ",".join(pool.name(name) for name in wanted)
+        if leg.condition is None:
+            if pool.names:
+                body["ExpressionAttributeNames"] = pool.names
+            return "Scan", body
+        body["KeyConditionExpression"] = render(leg.condition, pool)
+        body["ExpressionAttributeNames"] = pool.names
+        body["ExpressionAttributeValues"] = pool.values
+        if not self.forward:
+            body["ScanIndexForward"] = False
+        return "Query", body
+
+    def _attributes(self) -> list[str]:
+        """The top-level attributes that are needed; none means all."""
+        if not self.paths:
+            return []
+        used = names_used(self.filter) if self.filter is not None else frozenset()
+        return sorted({str(path[0]) for path in self.paths} | used)
+
+    def admits(self, item: Mapping[str, AttributeValue]) -> bool:
+        return self.filter is None or holds(self.filter, item)
+
+
+def plan_of(parsed: Select, binder: Binder, schema: KeySchema) -> Plan:
+    """The searches of a SELECT on a table, or an index, of these keys; raises ValidationError."""
+    labels(parsed.paths)
+    _check_order(parsed, schema)
+    condition = None if parsed.where is None else binder.condition(parsed.where)
+    parts = list(conjuncts(condition)) if condition is not None else []
+    hashes = _choices(schema.hash, parts)
+    rises = dict(parsed.order)
+    if hashes is None:
+        if parsed.order:
+            raise ValidationError(
+                "Must have at least one non-optional hash key condition in WHERE clause when "
+                "using ORDER BY clause."
+            )
+        legs: list[Leg] = [Leg(None)]
+    else:
+        hashes = _sorted(hashes, rises=rises.get(schema.hash.name, True))
+        forward = schema.range is None or rises.get(schema.range.name, True)
+        ranges = _ranges(schema.range, parts, rises=forward)
+        legs = [
+            Leg(all_parts(_equal(schema.hash, value), ranged))
+            for value in hashes
+            for ranged in ranges
+        ]
+    if len(legs) > LEGS_MAX:
+        raise ValidationError(f"The statement reads more than {LEGS_MAX} keys at once")
+    return Plan(
+        tuple(legs),
+        all_parts(*parts) if parts else None,
+        parsed.paths,
+        parsed.index,
+        schema.range is None or rises.get(schema.range.name, True),
+    )
+
+
+def _check_order(parsed: Select, schema: KeySchema) -> None:
+    if parsed.order and parsed.where is None:
+        raise ValidationError("Must have WHERE clause in the statement when using ORDER BY clause.")
+    for name, _ in parsed.order:
+        if name not in schema.names:
+            raise ValidationError(
+                f"Variable reference {name} in ORDER BY clause must be part of the primary key"
+            )
+
+
+def _choices(attribute: KeyAttribute, parts: list[Condition]) -> list[AttributeValue] | None:
+    """The values that one conjunct allows a key attribute, which is taken out of ``parts``."""
+    for part in parts:
+        name, value = equality(part)
+        values = [value] if name == attribute.name and value is not None else _in_values(part)
+        if values is None or (name != attribute.name and _in_name(part) != attribute.name):
+            continue
+        for each in values:
+            if attribute.type not in each:
+                raise ValidationError(
+                    "Key attribute's data type should match its data type in table's schema: "
+                    f"Key {attribute.name}"
+                )
+        parts.remove(part)
+        return values
+    return None
+
+
+def _in_name(part: Condition) -> str:
+    if isinstance(part, In) and isinstance(part.operand, Attribute) and len(part.operand.path) == 1:
+        return str(part.operand.path[0])
+    return ""
+
+
+def _in_values(part: Condition) -> list[AttributeValue] | None:
+    if not isinstance(part, In):
+        return None
+    values = [choice.value for choice in part.choices if isinstance(choice, Literal)]
+    return values if len(values) == len(part.choices) else None
+
+
+def _sorted(values: list[AttributeValue], *, rises: bool) -> list[AttributeValue]:
+    """Each value once, in the order of keys."""
+
+    def order(one: AttributeValue, other: AttributeValue) -> int:
+        return compare(one, other) or 0
+
+    ordered = sorted(values, key=cmp_to_key(order), reverse=not rises)
+    return [v for at, v in enumerate(ordered) if at == 0 or compare(ordered[at - 1], v) != 0]
+
+
+def _equal(attribute: KeyAttribute, value: AttributeValue) -> Condition:
+    return Comparison("=", Attribute((attribute.name,)), Literal(value))
+
+
+def _ranges(
+    attribute: KeyAttribute | None, parts: list[Condition], *, rises: bool
+) -> list[Condition | None]:
+    """Conditions of the range key, one a search; what is used is taken out of ``parts``."""
+    if attribute is None:
+        return [None]
+    values = _choices(attribute, parts)
+    if values is not None:
+        return [_equal(attribute, value) for value in _sorted(values, rises=rises)]
+    for part in parts:
+        ranged = _range(attribute, part)
+        if ranged is not None:
+            parts.remove(part)
+            return [ranged]
+    return [None]
+
+
+def _range(attribute: KeyAttribute, part: Condition) -> Condition | None:
+    """A condition that a Query may have on its range key; None for another one."""
+    key = Attribute((attribute.name,))
+
+    def fits(*operands: object) -> bool:
+        return all(isinstance(o, Literal) and attribute.type in o.value for o in operands)
+
+    match part:
+        case Comparison(operator, left, right) if operator in _RANGED:
+            if left == key and fits(right):
+                return part
+            if right == key and fits(left):
+                return Comparison(_RANGED[operator], right, left)
+        case Between(operand, low, high) if operand == key and fits(low, high):
+            return part
+        case Function("begins_with", (operand, prefix)) if operand == key and fits(prefix):
+            return part if attribute.type in ("S", "B") else None
+    return None
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def labels(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    """Under which name each path is shown: its last name, with the indexes after it."""
+    found: list[str] = []
+    for path in paths:
+        last = max(at for at, step in enumerate(path) if isinstance(step, str))
+        label = str(path[last]) + "".join(f"[{step}]" for step in path[last + 1 :])
+        if label in found:
+            raise ValidationError(f"Duplicate identifiers in select clause: {label}")
+        found.append(label)
+    return tuple(found)
+
+
+def shown(paths: tuple[Path, ...], item: Item) -> Item:
+    """What of an item a SELECT shows."""
+    if not paths:
+        return item
+    values = {label: find(item, path) for label, path in zip(labels(paths), paths, strict=True)}
+    return {label: value for label, value in values.items() if value is not None}
