@@ -92,3 +92,15 @@ def annotation_request(
         "UpdateExpression": "SET " + ", ".join(assignments),
         **guard.request(),
     }
+
+
+def restamp_request(table: MigratedTable, side: Side, item: Item, floor: str) -> dict[str, Any]:
+    """Put the floor stamp in the place of one that no clock of ours wrote, if it still stands."""
+    place = table.side(side)
+    guard = Guard().exists(place.keys.hash.name).as_was(STAMP, item)
+    return {
+        "TableName": place.name,
+        "Key": {name: item[name] for name in place.keys.names},
+        "UpdateExpression": f"SET {STAMP} = {guard.value({'S': floor})}",
+        **guard.request(),
+    }

@@ -1,7 +1,7 @@
 """What came back, and what follows from it: the client's reply, a new try, or a repair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dualwrite.core.errors import (
@@ -11,7 +11,7 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
-from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.items import STAMP, Item, stamp_of
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CANCELED = "TransactionCanceledException"
@@ -29,6 +29,8 @@ class RefusedAsOlder:
     """Something newer stands there already."""
 
     stamp: str
+    """Empty for a stamp that is no text."""
+    item: Item | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,17 @@ def settle_follower(outcome: Outcome | Held) -> Settled:
 
 def judge_guarded(item: Item | None, stamp: str) -> Outcome:
     """A leader's write under the guard was refused; the stamp that stands there says why."""
-    standing = stamp_of(item)
-    if standing is None or standing < stamp:
+    standing = "" if no_text_stamp(item) else stamp_of(item)
+    if standing is None or "" < standing < stamp:
         return ConditionFalse(item)
     if standing == stamp:
         return Applied({})
-    return RefusedAsOlder(standing)
+    return RefusedAsOlder(standing, item)
+
+
+def no_text_stamp(item: Item | None) -> bool:
+    """Whether something that is no text stands in the place of an item's stamp."""
+    return item is not None and STAMP in item and not stamp_of(item)
 
 
 def judge_repeated(item: Item | None, stamp: str, doubt: Unknown) -> Outcome:

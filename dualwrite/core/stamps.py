@@ -11,6 +11,9 @@ from typing import Self
 
 LOGICAL_MAX = 99_999
 WRITER_LENGTH = 8
+AHEAD_MS_MAX = 3_600_000
+"""How far the clocks of our processes may be apart: a signature is refused at five minutes, so an
+hour is no clock of ours."""
 EPOCH_AT = slice(20, 26)
 """Where the epoch stands in a stamp's text."""
 FLOOR = "0000000000000.00000.000000.floor000.00000000"
@@ -68,15 +71,19 @@ class HybridClock:
         self._operation = (self._operation + 1) & 0xFFFFFFFF
         return _text(self._wall_ms, self._logical, epoch, self._writer, self._operation)
 
-    def observe(self, text: str) -> None:
-        """Move the clock past a stamp that somebody else wrote; a text no clock wrote moves it
-        nowhere."""
+    def observe(self, text: str) -> bool:
+        """Move the clock past a stamp that somebody else wrote; False for one that no clock of
+        ours can have written: of another form, or further ahead than clocks may differ. It moves
+        the clock nowhere, or one item could drive the stamps of all others out of their width."""
         try:
             seen = Stamp.parse(text)
         except ValueError:
-            return
+            return False
+        if seen.wall_ms > self._now_ms() + AHEAD_MS_MAX:
+            return False
         if (seen.wall_ms, seen.logical) > (self._wall_ms, self._logical):
             self._wall_ms, self._logical = seen.wall_ms, seen.logical
+        return True
 
     def _tick(self) -> None:
         self._logical += 1

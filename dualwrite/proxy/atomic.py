@@ -14,7 +14,6 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
-from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
     Action,
@@ -51,6 +50,7 @@ from dualwrite.proxy.services import (
     Services,
     count_units_of,
     mapped,
+    passed,
 )
 from dualwrite.proxy.views import besides, capacity_as
 
@@ -118,7 +118,12 @@ async def send(
         case Applied():
             return outcome, _lead_reply(services, lead["TableName"], reply)
         case Failed(Refused() as refused):
-            return _judge(services, refused, seen, stamp), {}
+            leader = state.phase.leader
+            restamped = False
+            for side, reason in zip((leader, leader.other), reasons_of(refused), strict=False):
+                item = reason.get("Item") or None
+                restamped |= await passed(services, wish.table, side, item)
+            return Moved() if restamped else _judge(refused, seen, stamp), {}
     return outcome, {}
 
 
@@ -161,7 +166,7 @@ def token_of(stamp: str) -> str:
     return stamp.replace(".", "")[:36]
 
 
-def _judge(services: Services, refused: Refused, seen: Seen | None, stamp: str) -> Outcome:
+def _judge(refused: Refused, seen: Seen | None, stamp: str) -> Outcome:
     if is_conflict(refused):
         return Moved()
     if refused.code != CANCELED:
@@ -169,10 +174,6 @@ def _judge(services: Services, refused: Refused, seen: Seen | None, stamp: str) 
     reasons = reasons_of(refused)
     items = [reason.get("Item") or None for reason in reasons]
     failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
-    for item in items:
-        standing = stamp_of(item)
-        if standing is not None:
-            services.stamps.observe(standing)
     if failed[:1] == [True]:
         if seen is None:
             return judge_guarded(items[0], stamp)

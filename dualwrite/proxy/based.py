@@ -35,6 +35,7 @@ from dualwrite.core.settle import (
     Outcome,
     busy,
     judge_based,
+    no_text_stamp,
     old_item,
 )
 from dualwrite.core.spec import MigratedTable
@@ -50,6 +51,7 @@ from dualwrite.proxy.services import (
     client_row,
     count_units,
     mapped,
+    passed,
     stored_row,
 )
 from dualwrite.proxy.views import besides, returned
@@ -126,6 +128,8 @@ async def read_base(services: Services, wish: Wish, side: Side) -> Base:
     }
     for tries in range(TRIES_MAX):
         item = (await call(services, "GetItem", request)).get("Item") or None
+        if no_text_stamp(item) and await passed(services, wish.table, side, item):
+            continue
         if not await mapped(services, wish, side, item):
             row = None if item is None else await stored_row(services, wish.table, item, side)
             return Base(item, row)

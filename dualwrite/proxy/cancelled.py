@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dualwrite.core.errors import ClientError, Refused
-from dualwrite.core.items import Item, stamp_of
+from dualwrite.core.items import Item
 from dualwrite.core.phases import Kind, Mode, Phase, TableState
 from dualwrite.core.plan import Action, Seen, check_expressions, lacks_map
 from dualwrite.core.requests import Body, Verb, Wish
@@ -18,7 +18,7 @@ from dualwrite.core.settle import (
     single_error,
 )
 from dualwrite.core.transform import Row
-from dualwrite.proxy.services import Services, mapped
+from dualwrite.proxy.services import Services, mapped, passed
 from dualwrite.proxy.views import client_item
 
 REASONS = {
@@ -98,10 +98,9 @@ async def again(services: Services, parts: list[Part], refused: Refused) -> bool
         return False
     ours = False
     for part, reason, followers in _leader_reasons(parts, refused):
-        for entry in (reason, *followers):
-            standing = stamp_of(entry.get("Item"))
-            if standing is not None:
-                services.stamps.observe(standing)
+        if await _restamped(services, part, (reason, *followers)):
+            ours = True
+            continue
         ours = ours or any(r.get("Code") == "ConditionalCheckFailed" for r in followers)
         code = reason.get("Code", "None")
         if code == "None":
@@ -113,6 +112,16 @@ async def again(services: Services, parts: list[Part], refused: Refused) -> bool
             return False
         ours = True
     return ours
+
+
+async def _restamped(services: Services, part: Part, entries: tuple[Body, ...]) -> bool:
+    """Move the clock past the stamps in the way; whether some that no clock wrote were replaced."""
+    if part.wish is None or part.state is None:
+        return False
+    leader, replaced = part.state.phase.leader, False
+    for side, entry in zip((leader, leader.other), entries, strict=False):
+        replaced |= await passed(services, part.wish.table, side, entry.get("Item"))
+    return replaced
 
 
 async def _mapped(services: Services, part: Part, judged: ConditionFalse) -> bool:

@@ -11,6 +11,7 @@ from dualwrite.core.settle import (
     ConditionFalse,
     Failed,
     Held,
+    Moved,
     Outcome,
     RefusedAsOlder,
     Unknown,
@@ -60,8 +61,9 @@ async def _written(
     )  # fmt: skip
     if isinstance(outcome, Applied):
         count_units(services, table, side, outcome.reply)
-    elif isinstance(outcome, RefusedAsOlder):
-        services.stamps.observe(outcome.stamp)
+    elif isinstance(outcome, RefusedAsOlder) and not services.stamps.observe(outcome.stamp):
+        # No clock of ours wrote that stamp, so it proves nothing newer: the repair looks.
+        return Moved()
     return outcome
 
 

@@ -18,8 +18,8 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
-from dualwrite.core.guards import annotation_request
-from dualwrite.core.items import Item, Key, key_token
+from dualwrite.core.guards import annotation_request, restamp_request
+from dualwrite.core.items import STAMP, Item, Key, key_token, stamp_of
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.plan import Action, lacks_map, operation_of, refused_problem
 from dualwrite.core.ports import (
@@ -311,6 +311,27 @@ async def annotate(services: Services, table: MigratedTable, side: Side, item: I
             raise single_error(refused) from refused
     except EngineError as error:
         raise unreachable_error() from error
+
+
+async def passed(services: Services, table: MigratedTable, side: Side, item: Item | None) -> bool:
+    """Move the clock past the stamp of an item that stood in a write's way. True where that cannot
+    be: no clock of ours wrote this stamp, it was put there past the proxy. Then the item got the
+    floor stamp, as one that nobody stamped, or it would refuse every write for ever. Raises
+    ClientError."""
+    if item is None or STAMP not in item:
+        return False
+    stamp = stamp_of(item)
+    if stamp and services.stamps.observe(stamp):
+        return False
+    log.warning("foreign stamp replaced", table=table.name, side=side.value)
+    try:
+        await services.engine.call("UpdateItem", restamp_request(table, side, item, FLOOR))
+    except Refused as refused:
+        if not condition_failed(refused):
+            raise single_error(refused) from refused
+    except EngineError as error:
+        raise unreachable_error() from error
+    return True
 
 
 async def queue_repair(

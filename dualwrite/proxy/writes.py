@@ -54,6 +54,7 @@ from dualwrite.proxy.services import (
     client_row,
     count_units,
     mapped,
+    passed,
     queue_repair,
 )
 from dualwrite.proxy.views import besides, client_item, visible
@@ -198,7 +199,7 @@ async def _lead(
             count_units(services, wish.table, side, outcome.reply)
             return stamp, dict(outcome.reply)
         if isinstance(outcome, RefusedAsOlder):
-            services.stamps.observe(outcome.stamp)
+            await passed(services, wish.table, side, outcome.item)
             await services.pause(tries)
             continue
         if isinstance(outcome, ConditionFalse) and await mapped(services, wish, side, outcome.item):

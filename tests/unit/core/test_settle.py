@@ -35,6 +35,7 @@ def stamped(text: str) -> dict[str, dict[str, str]]:
         (stamped(OLDER), ConditionFalse(stamped(OLDER))),
         (stamped(OURS), Applied({})),
         (stamped(NEWER), RefusedAsOlder(NEWER)),
+        ({"dw_stamp": {"N": "7"}}, RefusedAsOlder("")),
     ],
 )
 def test_the_stamp_that_stands_says_why_a_write_was_refused(

@@ -64,8 +64,7 @@ def test_a_clock_only_ever_rises(steps: list[int | Stamp]) -> None:
     for step in steps:
         if isinstance(step, int):
             wall[0] = step
-        elif step.wall_ms < 10**13 - 1:
-            clock.observe(str(step))
+        elif step.wall_ms < 10**13 - 1 and clock.observe(str(step)):
             newest = max(newest, str(step))
         given_out = clock.next(0)
         assert Stamp.parse(given_out) > Stamp.parse(newest)
@@ -93,3 +92,20 @@ def test_a_writer_id_of_another_form_is_refused(writer: str) -> None:
     """It would break the fixed width."""
     with pytest.raises(ValueError, match="writer id"):
         HybridClock(writer, lambda: 0)
+
+
+@pytest.mark.parametrize("ahead_ms", [-1_000, 0, 3_600_000])
+def test_a_stamp_of_another_clock_moves_ours(ahead_ms: int) -> None:
+    """Clocks of processes may differ a little; ours goes on past what it saw."""
+    clock = HybridClock("writer00", lambda: 1_700_000_000_000)
+    seen = str(Stamp(1_700_000_000_000 + ahead_ms, 7, 1, "writer01", 1))
+    assert clock.observe(seen)
+    assert clock.next(1) > seen
+
+
+@pytest.mark.parametrize("text", ["zzz", "", "9999999999999.00000.000001.writer01.00000001"])
+def test_what_no_clock_wrote_moves_ours_nowhere(text: str) -> None:
+    """One item's foreign stamp does not drive all others' stamps out of their width."""
+    clock = HybridClock("writer00", lambda: 1_700_000_000_000)
+    assert not clock.observe(text)
+    assert clock.next(1).startswith("1700000000000.00000.")

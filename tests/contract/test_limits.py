@@ -1,0 +1,87 @@
+"""Expressions of DynamoDB's full length are taken on a managed table, whatever is added to them."""
+
+from typing import Any
+
+import pytest
+
+from tests.contract.twins import Twin
+from tests.proxy_harness import outcome
+
+ONE = {":v": {"N": "1"}}
+BYTES_MAX = 4096
+OPERATORS_MAX = 300
+
+
+def long_condition(*, true: bool) -> str:
+    """300 operators, of which 149 are AND."""
+    first = "v = :v" if true else "v <> :v"
+    return " AND ".join([first, *["x <> :v"] * 148, "NOT x = :v"])
+
+
+def of_full_length(text: str, filler: str) -> str:
+    """``text`` with further pieces until one more would be over 4 KB."""
+    while len(text) + len(filler) <= BYTES_MAX:
+        text += filler
+    return text
+
+
+@pytest.mark.parametrize("operation", ["put_item", "update_item", "delete_item"])
+@pytest.mark.parametrize("true", [True, False])
+def test_a_condition_of_300_operators(twin: Twin, operation: str, true: bool) -> None:
+    """It is decided by the leader's item all the same, and its error shows that item."""
+    name, item = twin.name("notes"), twin.note(v={"N": "1"})
+    twin.both("put_item", TableName=name, Item=item)
+    target: dict[str, Any] = {"Key": twin.note_key()}
+    values = dict(ONE)
+    if operation == "put_item":
+        target = {"Item": item | {"w": {"N": "2"}}}
+    elif operation == "update_item":
+        target["UpdateExpression"] = "SET w = v + :v"
+        target["ReturnValues"] = "ALL_NEW"
+    twin.both(operation, TableName=name, ConditionExpression=long_condition(true=true),
+              ExpressionAttributeValues=values, **target,
+              ReturnValuesOnConditionCheckFailure="ALL_OLD")  # fmt: skip
+    twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead=True)
+
+
+@pytest.mark.managed_only
+def test_a_condition_of_301_operators_is_refused(twin: Twin) -> None:
+    """As DynamoDB does, also before an engine that would take it; nothing is written."""
+    condition = long_condition(true=True) + " AND attribute_exists(v)"
+    heard = outcome(twin.rig.proxied, "put_item", TableName=twin.name("notes"),
+                    Item=twin.note(v={"N": "1"}), ConditionExpression=condition,
+                    ExpressionAttributeValues=ONE)  # fmt: skip
+    assert heard["error"] == "ValidationException"
+    assert heard["message"] == (
+        "Invalid ConditionExpression: The expression contains too many operators; "
+        "operator count: 301"
+    )
+
+
+def test_expressions_of_4_kilobytes(twin: Twin) -> None:
+    """Conditions and updates, alone and in a transaction."""
+    name = twin.name("notes")
+    update = "SET v = :v REMOVE " + ", ".join(f"g{number:037}" for number in range(102))
+    condition = of_full_length("attribute_exists(note_id)", f" AND {'x' * 60} <> :v")
+    twin.both("put_item", TableName=name, Item=twin.note())
+    twin.both("update_item", TableName=name, Key=twin.note_key(), UpdateExpression=update,
+              ConditionExpression=condition, ExpressionAttributeValues=ONE,
+              ReturnValues="ALL_NEW")  # fmt: skip
+    action = {"TableName": name, "Key": twin.note_key(), "UpdateExpression": update,
+              "ConditionExpression": condition, "ExpressionAttributeValues": ONE}  # fmt: skip
+    twin.both("transact_write_items", TransactItems=[{"Update": action}])
+    check = {part: value for part, value in action.items() if part != "UpdateExpression"}
+    twin.both("transact_write_items", TransactItems=[{"ConditionCheck": check}])
+    false = check | {"ConditionExpression": condition.replace("exists", "not_exists", 1)}
+    twin.both("transact_write_items", apart=("CancellationReasons",),
+              TransactItems=[{"Delete": false}])  # fmt: skip
+    twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead=True)
+
+
+def test_more_attribute_updates_than_an_expression_holds(twin: Twin) -> None:
+    """The legacy parameter has no such limit."""
+    updates = {f"attribute-{number}": {"Action": "PUT", "Value": {"N": str(number)}}
+               for number in range(600)}  # fmt: skip
+    twin.both("put_item", TableName=twin.name("notes"), Item=twin.note(v={"N": "1"}))
+    twin.both("update_item", TableName=twin.name("notes"), Key=twin.note_key(),
+              AttributeUpdates=updates, ReturnValues="ALL_NEW")  # fmt: skip
