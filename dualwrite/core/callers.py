@@ -1,8 +1,8 @@
 """Whether a request was signed by a key that may call, and is what was signed.
 
 Source: "Create a signed AWS API request", AWS IAM User Guide. What does not change from one
-request of a client to its next (the key of the day, the names it signs, its second) is kept, so
-that a request costs the hash of its body, that of its headers and one HMAC.
+request of a client to its next (the key of the day, the names it signs) is kept, so that a request
+costs the hash of its body, that of its headers and one HMAC.
 """
 
 import hashlib
@@ -23,12 +23,16 @@ from dualwrite.core.signatures import (
     canonical_path,
     canonical_value,
     invalid,
+    seconds_of,
     signature_of,
 )
 from dualwrite.core.signing import signing_key
 
+_ALGORITHM = ALGORITHM.encode()
 SIGNERS_MAX = 1024
-"""Verified signers that are remembered; there is one for each client and second."""
+"""Verified signers that are remembered; there is one for each key, day, Region and SDK."""
+MOMENTS_MAX = 1024
+"""Times of signing that are remembered; clients sign at the same few seconds."""
 DAY_KEYS_MAX = 1024
 HEADS_MAX = 64
 """Sets of signed header values that are remembered of one signer: its operations."""
@@ -61,18 +65,17 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    """What one client's requests of one second have in common."""
+    """What one client's requests of one day have in common."""
 
     caller: Caller
-    signed_seconds: int
+    day: bytes
+    scope: bytes
     names: tuple[bytes, ...]
     quiet: frozenset[bytes]
     """Header names that are signed or need not be."""
     joined: bytes
     """``names`` as they stand in the canonical request."""
     key: bytes
-    prefix: bytes
-    """The string to sign, without the hash of the canonical request."""
     heads: dict[tuple[bytes | None, ...], Any] = field(default_factory=dict, repr=False)
     """By the values of the signed headers, SHA-256 of what stands before the body's hash."""
 
@@ -101,10 +104,9 @@ class Keyring:
     def __init__(self, keys: Iterable[CallerKey]) -> None:
         self._keys = {key.access_key: key for key in keys}
         self._day_keys: dict[tuple[str, str, str], bytes] = {}
-        self._signers: dict[tuple[bytes, bytes], _Signer] = {}
-
-    def __len__(self) -> int:
-        return len(self._keys)
+        self._signers: dict[bytes, _Signer] = {}
+        """By the Authorization header without its signature."""
+        self._moments: dict[bytes, int | None] = {}
 
     def verify(self, request: Request, fields: Fields, now_seconds: int) -> Caller:
         """Who sent a request; ``fields`` are its headers. Raises ClientError with DynamoDB's type
@@ -112,9 +114,10 @@ class Keyring:
         authorization = fields.get(b"authorization")
         if authorization is not None and request.path == b"/" and request.method == b"POST":
             head, _, signature = authorization.rpartition(b"=")
-            signer = self._signers.get((head, fields.get(b"x-amz-date", b"")))
-            if signer is not None and _still_holds(signer, fields, now_seconds):
-                _check_signature(signer, signature, signer.head(fields), request.body)
+            signer = self._signers.get(head)
+            date = fields.get(b"x-amz-date", b"")
+            if signer is not None and self._still_holds(signer, date, fields, now_seconds):
+                _check_signature(signer, signature, date, signer.head(fields), request.body)
                 _check_key(signer.caller.key, fields.get(b"x-amz-security-token"), now_seconds)
                 return signer.caller
         return self._verify_anew(request, fields, now_seconds)
@@ -128,7 +131,8 @@ class Keyring:
             raise invalid("Credential should be scoped to a valid region. ")
         signer = self._signer(signed, key)
         head = signer.canonical_head(request.method, request.path, signed.query, fields)
-        _check_signature(signer, signed.signature, hashlib.sha256(head), request.body)
+        date = signed.date.encode()
+        _check_signature(signer, signed.signature, date, hashlib.sha256(head), request.body)
         _check_key(key, signed.token, now_seconds)
         self._remember(signer, signed, request, fields)
         return signer.caller
@@ -138,22 +142,42 @@ class Keyring:
     ) -> None:
         """For requests in the form that SDKs give them; the others go the long way each time."""
         head, _, last = fields.get(b"authorization", b"").rpartition(b"=")
-        date = fields.get(b"x-amz-date")
-        if request.path != b"/" or date is None or last != signed.signature:
+        if request.path != b"/" or last != signed.signature:
             return
         if len(self._signers) >= SIGNERS_MAX:
             self._signers.clear()
-        self._signers[head, date] = signer
+        self._signers[head] = signer
+
+    def _still_holds(self, signer: _Signer, date: bytes, fields: Fields, now_seconds: int) -> bool:
+        """Whether all that was found out about a signer is true of this request too; where not,
+        the long way finds the words for it."""
+        signed_seconds = self._moment(date)
+        if signed_seconds is None or abs(now_seconds - signed_seconds) > WINDOW_SECONDS:
+            return False
+        if not date.startswith(signer.day):
+            return False
+        for name in fields:  # noqa: SIM110  # on every request: a generator takes twice as long
+            if name.startswith(b"x-amz-") and name not in signer.quiet:
+                return False
+        return True
+
+    def _moment(self, date: bytes) -> int | None:
+        """Seconds since 1970; None for what is no time."""
+        if date not in self._moments:
+            if len(self._moments) >= MOMENTS_MAX:
+                self._moments.clear()
+            self._moments[date] = seconds_of(date.decode("latin-1"))
+        return self._moments[date]
 
     def _signer(self, signed: Signature, key: CallerKey) -> _Signer:
         return _Signer(
             Caller(key, signed.region),
-            signed.signed_seconds,
+            signed.day.encode(),
+            signed.scope.encode(),
             signed.names,
             frozenset(signed.names) | UNSIGNED_HEADERS,
             b";".join(signed.names),
             self._day_key(key, signed.day, signed.region),
-            f"{ALGORITHM}\n{signed.date}\n{signed.scope}\n".encode(),
         )
 
     def _day_key(self, key: CallerKey, day: str, region: str) -> bytes:
@@ -166,21 +190,14 @@ class Keyring:
         return found
 
 
-def _still_holds(signer: _Signer, fields: Fields, now_seconds: int) -> bool:
-    """Whether all that was found out about a signer is true of this request too; where not, the
-    long way finds the words for it."""
-    if abs(now_seconds - signer.signed_seconds) > WINDOW_SECONDS:
-        return False
-    for name in fields:  # noqa: SIM110  # on every request: a generator would take twice as long
-        if name.startswith(b"x-amz-") and name not in signer.quiet:
-            return False
-    return True
-
-
-def _check_signature(signer: _Signer, signature: bytes, canonical: Any, body: bytes) -> None:
+def _check_signature(
+    signer: _Signer, signature: bytes, date: bytes, canonical: Any, body: bytes
+) -> None:
     """``canonical``: SHA-256 of the canonical request, which still lacks the body's hash."""
     canonical.update(hashlib.sha256(body).hexdigest().encode())
-    message = signer.prefix + canonical.hexdigest().encode()
+    message = b"%b\n%b\n%b\n%b" % (
+        _ALGORITHM, date, signer.scope, canonical.hexdigest().encode(),
+    )  # fmt: skip
     expected = hmac.digest(signer.key, message, "sha256").hex().encode()
     if not hmac.compare_digest(expected, signature):
         raise invalid(

@@ -58,8 +58,6 @@ class Signature:
     region: str
     date: str
     """As it was signed: "20260131T235959Z"; it begins with ``day``."""
-    signed_seconds: int
-    """The same in seconds since 1970."""
     names: tuple[bytes, ...]
     """Signed headers, sorted."""
     signature: bytes
@@ -195,7 +193,7 @@ def _by_query(
 
 def _checked(said: _Said, query: bytes, fields: Fields, now_seconds: int) -> Signature:
     date = said.date
-    signed_seconds = check_time(date, now_seconds, said.valid_seconds)
+    check_time(date, now_seconds, said.valid_seconds)
     listed = {name for name in said.signed_headers.lower().encode("latin-1").split(b";") if name}
     check_signed(listed, fields)
     if said.algorithm != ALGORITHM:
@@ -226,7 +224,7 @@ def _checked(said: _Said, query: bytes, fields: Fields, now_seconds: int) -> Sig
         raise invalid(faults)
     signature = said.signature.encode("latin-1")
     return Signature(
-        access_key, day, region, date, signed_seconds, tuple(sorted(listed)), signature,
+        access_key, day, region, date, tuple(sorted(listed)), signature,
         said.token, canonical_query(query),
     )  # fmt: skip
 
@@ -242,13 +240,17 @@ def check_signed(listed: Iterable[bytes], fields: Fields) -> None:
             raise invalid(f"'{shown}' must be a 'SignedHeader' in the AWS Authorization.")
 
 
-def check_time(date: str, now_seconds: int, valid_seconds: int = WINDOW_SECONDS) -> int:
-    """When a request was signed, in seconds since 1970. Raises ClientError where that is not a
-    time, or not now."""
-    signed_seconds = _seconds(date)
+def check_time(date: str, now_seconds: int, valid_seconds: int) -> None:
+    """Raises ClientError where a request's date is no time, or not now."""
+    signed_seconds = seconds_of(date)
+    if signed_seconds is None:
+        raise incomplete(
+            f"Date must be in ISO-8601 'basic format'. Got '{date}'. "
+            "See http://en.wikipedia.org/wiki/ISO_8601"
+        )
     earliest, latest = now_seconds - valid_seconds, now_seconds + WINDOW_SECONDS
     if earliest <= signed_seconds <= latest:
-        return signed_seconds
+        return
     now = _basic(now_seconds)
     if signed_seconds < earliest:
         raise invalid(
@@ -261,19 +263,16 @@ def check_time(date: str, now_seconds: int, valid_seconds: int = WINDOW_SECONDS)
     )
 
 
-def _seconds(date: str) -> int:
+def seconds_of(date: str) -> int | None:
+    """ "20260131T235959Z" in seconds since 1970; None for what is no time in that form."""
     found = _BASIC_DATE.fullmatch(date)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
     try:
-        if found is None:
-            raise ValueError
-        year, month, day, hour, minute, second = map(int, found.groups())
-        signed = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        return int(signed.timestamp())
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
     except ValueError:
-        raise incomplete(
-            f"Date must be in ISO-8601 'basic format'. Got '{date}'. "
-            "See http://en.wikipedia.org/wiki/ISO_8601"
-        ) from None
+        return None
 
 
 def _basic(seconds: int) -> str:

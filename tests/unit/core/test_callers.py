@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dualwrite.core.access import Access
-from dualwrite.core.callers import HEADS_MAX, SIGNERS_MAX, CallerKey, Keyring
+from dualwrite.core.callers import HEADS_MAX, MOMENTS_MAX, SIGNERS_MAX, CallerKey, Keyring
 from dualwrite.core.errors import ClientError
 from dualwrite.core.operations import Action
 from dualwrite.core.signatures import fields_of
@@ -320,3 +320,31 @@ def test_what_is_remembered_is_bounded() -> None:
         request = hand_signed(names, (*HEADERS[:2], (b"x-amz-target", target)))
         assert verify(keyring, request)[0] == "shop"
     assert all(len(signer.heads) <= HEADS_MAX for signer in keyring._signers.values())
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_new_day_needs_a_new_scope(warm: bool) -> None:
+    """What is remembered of a client ends with its day; each day's own signature holds."""
+    keyring = ring()
+    if warm:
+        verify(keyring, sign())
+    tomorrow = sign().having(b"x-amz-date", b"20260101T000001Z")
+    assert refusal(keyring, tomorrow) == (
+        "InvalidSignatureException",
+        "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from "
+        "HTTP: '20251231' != '20260101', from '20260101T000001Z'. ",
+    )
+    assert verify(keyring, sign(at=NOW_SECONDS + 2))[0] == "shop"
+    assert verify(keyring, sign())[0] == "shop"
+
+
+def test_times_that_are_remembered_are_bounded() -> None:
+    """A client may make up any."""
+    keyring = ring()
+    request = sign()
+    verify(keyring, request)
+    for number in range(MOMENTS_MAX + 10):
+        code, _ = refusal(keyring, request.having(b"x-amz-date", b"%d" % number))
+        assert code == "IncompleteSignatureException"
+    assert len(keyring._moments) <= MOMENTS_MAX
+    assert verify(keyring, request)[0] == "shop"
