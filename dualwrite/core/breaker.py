@@ -76,7 +76,7 @@ class Breaker:
         """Take what became of a write; gives whether the state changed."""
         if well:
             self._failures = 0
-            return self.move(Event.WELL)
+            return self.state is not State.CLOSED and self.move(Event.WELL)
         self._failures += 1
         if self.state is State.CLOSED and self._failures < self._policy.failures_max:
             return False

@@ -4,7 +4,7 @@ Eventually consistent reads follow the share, sticky by partition: a hash of the
 held against the share, so that raising the share only ever moves partitions from old to new.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import orjson
@@ -32,6 +32,12 @@ def read_side(
         return Side.NEW if state.read_share else Side.OLD
     bucket = crc32(orjson.dumps([table.name, partition])) % (100 * STEPS_PER_PERCENT)
     return Side.NEW if bucket < state.read_share * STEPS_PER_PERCENT else Side.OLD
+
+
+def from_leader(state: TableState) -> TableState:
+    """The state as reads see it while the follower is left out: what it misses waits for repair,
+    so the leader serves all of them."""
+    return replace(state, read_share=0 if state.phase.leader is Side.OLD else 100)
 
 
 @dataclass(frozen=True, slots=True)

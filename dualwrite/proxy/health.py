@@ -66,6 +66,8 @@ class Health:
         self.clock = clock
         self.metrics = metrics
         self.random = random
+        self.left_out: set[str] = set()
+        """The tables whose follower is not written."""
         self._budgets: dict[str, RetryBudget] = {}
         self._followers: dict[tuple[str, Side], Follower] = {}
 
@@ -86,7 +88,7 @@ class Health:
 
     def held_back(self) -> tuple[str, ...]:
         """The tables whose follower this process leaves out."""
-        return tuple(sorted({one.table for one in self._followers.values() if not one.written}))
+        return tuple(sorted(self.left_out))
 
 
 class Follower:
@@ -97,7 +99,7 @@ class Follower:
         self.held: tuple[Action, str] | None = None
         """The newest write that was not sent, and its stamp: what the follower is tried with."""
         self._side = side
-        self._metrics = health.metrics
+        self._health = health
         self._breaker = Breaker(health.random.uniform)
         self._healing: asyncio.Task[None] | None = None
 
@@ -130,7 +132,11 @@ class Follower:
 
     def _tell(self) -> None:
         state = self._breaker.state
-        self._metrics.set(
+        if state is State.CLOSED:
+            self._health.left_out.discard(self.table)
+        else:
+            self._health.left_out.add(self.table)
+        self._health.metrics.set(
             metric_names.FOLLOWER_BREAKER, self.table, self._side.value, value=BREAKER_GAUGE[state]
         )
         log.warning("follower breaker", table=self.table, side=self._side.value, state=state.value)

@@ -89,7 +89,7 @@ def _well(outcome: Outcome | Held) -> bool:
     """Whether the follower is in health: a refusal of the write itself is an answer, and what was
     not sent or cut off here tells nothing against it."""
     match outcome:
-        case Unknown(CutOff()):
+        case Applied() | RefusedAsOlder() | Unknown(CutOff()):
             return True
         case Unknown():
             return False

@@ -31,6 +31,7 @@ from dualwrite.core.ports import (
 )
 from dualwrite.core.requests import Body
 from dualwrite.core.settle import shed_error, unknown_error, unreached_error
+from dualwrite.core.sharing import from_leader
 from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy.answers import error_reply, new_request_id, success
@@ -154,6 +155,8 @@ class Proxy:
         try:
             for table, dialects in call.tables.values():
                 state = epochs.enter(table.name)
+                if table.name in self.health.left_out:
+                    state = from_leader(state)
                 states[table.name] = state
                 if (
                     route.live

@@ -231,6 +231,23 @@ def test_a_follower_that_hangs_is_left_out_and_comes_back(rig: Rig) -> None:
     assert len(stored(rig, "held", Side.NEW)) == 1, "the probe is the newest write that was held"
 
 
+def test_reads_leave_a_follower_that_is_left_out(rig: Rig) -> None:
+    """It misses what waits for repair, so the leader serves its share too until it is back."""
+    rig.stand(Phase.MIRROR_OLD, read_share=100)
+    rig.hop.patience_seconds = 0.05
+    name = rig.tables["notes"].new.name
+    rig.hop.plan = lambda operation, request: "cut" if request.get("TableName") == name else None
+    for number in range(6):
+        put(rig, f"read-{number}")
+    wanted = {"TableName": "sick-notes", "Key": key("read-5")}
+    assert outcome(rig.proxied, "get_item", **wanted)["Item"] == note("read-5")
+    rig.hop.plan = lambda operation, request: None
+    rig.until(lambda: not rig.proxy.health.held_back())
+    before = rig.metrics.values.get((metric_names.READS, "notes", "new"), 0.0)
+    outcome(rig.proxied, "get_item", **wanted)
+    assert rig.metrics.values[(metric_names.READS, "notes", "new")] == before + 1
+
+
 def test_a_follower_that_refuses_an_item_is_not_sick(rig: Rig) -> None:
     """A refusal is an answer: it says something about the item, not about the side."""
     name = rig.tables["notes"].new.name
