@@ -3,7 +3,6 @@ allow lists of callers. What it cannot tell, it says it cannot."""
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \w+ | \S""", re.VERBOSE | re.DOTALL
@@ -37,9 +36,22 @@ def statement_of(text: str) -> Statement | None:
     if not tokens or tokens[0].upper() not in VERBS or "`" in tokens:
         return None
     tables = {
-        _name(table) for before, table in pairwise(tokens) if before.upper() in _BEFORE_A_TABLE
+        _table(tokens[place + 1 :])
+        for place, token in enumerate(tokens)
+        if token.upper() in _BEFORE_A_TABLE
     }
-    return Statement(VERBS[tokens[0].upper()], frozenset(tables - {""}))
+    told = frozenset[str]() if "" in tables else frozenset(tables)
+    return Statement(VERBS[tokens[0].upper()], told)
+
+
+def _table(tokens: list[str]) -> str:
+    """The table that stands first, with its index; empty where there is none, or several."""
+    if not tokens:
+        return ""
+    end = 1
+    while tokens[end : end + 1] == ["."]:
+        end += 2
+    return "" if tokens[end : end + 1] == [","] else _name(tokens[0])
 
 
 def _name(token: str) -> str:

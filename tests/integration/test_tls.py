@@ -1,5 +1,6 @@
 """A proxy that listens with TLS, its certificate changed while clients are connected."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import Any
 import boto3
 import pytest
 import trustme
+import uvloop
 from botocore.config import Config
 
 from dualwrite.adapters import tls
 from dualwrite.core.errors import UnusableFile
+from dualwrite.proxy.server import Bounds, HttpReply, HttpRequest, Server
 from tests.process_harness import Installation, one_line, until
 
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -93,6 +96,30 @@ def test_what_is_no_certificate_is_told_at_start(
     assert refused.returncode == 2
     assert "no certificate chain" in one_line(refused)
     assert "secret text" not in refused.stderr
+
+
+def test_a_client_that_never_shakes_hands_is_dropped(tmp_path: Path) -> None:
+    """It would hold a socket that no other bound counts."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issue(trustme.CA(), certificate, key)
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        return HttpReply(200, (), b"")
+
+    async def go() -> bytes:
+        server = Server(
+            answer, host="127.0.0.1", port=0, tls=tls.context_for(certificate, key),
+            bounds=Bounds(handshake_seconds=0.2),
+        )  # fmt: skip
+        port = await server.start()
+        async with asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            said = await reader.read()
+        writer.close()
+        await server.stop(0.0)
+        return said
+
+    assert uvloop.run(go()) == b""
 
 
 def broken(change: Callable[[Path, Path], Any], tmp_path: Path) -> tuple[Path, Path]:
