@@ -109,7 +109,10 @@ def same(left: Mapping[str, AttributeValue], right: Mapping[str, AttributeValue]
         return True
     if left.keys() != right.keys():
         return False
-    return all(canonical(value) == canonical(right[name]) for name, value in left.items())
+    return all(
+        value == right[name] or canonical(value) == canonical(right[name])
+        for name, value in left.items()
+    )
 
 
 def without_stamp(item: Mapping[str, AttributeValue]) -> Item:

@@ -13,15 +13,29 @@ from dualwrite.core.control_plane import (
     refusal,
     refuse_hidden_table,
 )
-from dualwrite.core.naming import tables_named
+from dualwrite.core.naming import short_name, tables_named
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.requests import VERBS, Body, managed, wish
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.proxy import batch_reads, batches, partiql, reads, statements, transactions, writes
+from dualwrite.core.stream_view import unwrapped
+from dualwrite.proxy import (
+    batch_reads,
+    batches,
+    listings,
+    partiql,
+    reads,
+    statements,
+    streams,
+    transactions,
+    writes,
+)
 from dualwrite.proxy.messages import HttpReply, HttpRequest
-from dualwrite.proxy.services import Services, forward
+from dualwrite.proxy.passing import pass_on
+from dualwrite.proxy.services import Services
 from dualwrite.proxy.shadow import Shadows
 
+ENDPOINT_MINUTES = 1440
+"""AWS's own answer: an SDK asks again after a day."""
 APIS = ("DynamoDB_20120810.", "DynamoDBStreams_20120810.")
 
 Named = Mapping[str, tuple[MigratedTable, frozenset[Side]]]
@@ -80,6 +94,12 @@ def stated(migration: Migration, operation: str, body: Body) -> Named:
     return statements.stated(migration, body)
 
 
+def iterated(migration: Migration, _operation: str, body: Body) -> Named:
+    """The table whose stream an iterator reads, where it was given out here."""
+    found = unwrapped(body.get("ShardIterator"))
+    return {} if found is None else _found(migration, iter(found[:1]))
+
+
 def _found(migration: Migration, names: Iterator[str]) -> Named:
     found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
     for name in names:
@@ -136,12 +156,6 @@ async def _execute(services: Services, call: Call) -> Body:
     return await partiql.serve(services, call.operation, call.body, call.states)
 
 
-async def pass_on(services: Services, request: HttpRequest, target: str) -> HttpReply:
-    """The engine's own answer, byte for byte."""
-    reply = await forward(services, request.headers, target, request.body)
-    return HttpReply(reply.status, reply.headers, reply.body)
-
-
 async def _passed(services: Services, call: Call) -> HttpReply:
     return await pass_on(services, call.request, call.target)
 
@@ -153,6 +167,33 @@ async def _judged(services: Services, call: Call) -> HttpReply:
             refused = refusal(call.operation, call.body, table, side, call.states[table.name].phase)
             if refused is not None:
                 raise refused
+    return await _passed(services, call)
+
+
+async def _list_tables(services: Services, call: Call) -> HttpReply:
+    return await listings.listed(services, listings.TABLES, call.request, call.target, call.body)
+
+
+async def _list_streams(services: Services, call: Call) -> HttpReply:
+    return await listings.listed(services, listings.STREAMS, call.request, call.target, call.body)
+
+
+async def _iterator(services: Services, call: Call) -> HttpReply:
+    name = short_name(call.body["StreamArn"])
+    return await streams.iterator(services, call.request, call.target, call.body, name)
+
+
+async def _records(services: Services, call: Call) -> HttpReply:
+    return await streams.records(services, call.request, call.target, call.body)
+
+
+async def _endpoints(services: Services, call: Call) -> Body | HttpReply:
+    """This proxy's own address, as the client wrote it: an SDK that discovers endpoints must not
+    walk around the service."""
+    for name, value in call.request.headers:
+        if name == b"host":
+            address = value.decode("latin-1")
+            return {"Endpoints": [{"Address": address, "CachePeriodInMinutes": ENDPOINT_MINUTES}]}
     return await _passed(services, call)
 
 
@@ -194,4 +235,9 @@ def routes(shadows: Shadows) -> Mapping[str, Route]:
         "RestoreTableFromBackup": _JUDGED,
         "RestoreTableToPointInTime": _JUDGED,
         "SearchVectors": _JUDGED,
+        "ListTables": Route(_list_tables, names=unhidden, always=True),
+        "ListStreams": Route(_list_streams, names=unhidden, always=True),
+        "DescribeEndpoints": Route(_endpoints, names=unhidden, always=True),
+        "GetShardIterator": Route(_iterator, live=False),
+        "GetRecords": Route(_records, names=iterated, live=False),
     }

@@ -35,9 +35,10 @@ from dualwrite.core.sharing import from_leader
 from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy.answers import error_reply, new_request_id, success
-from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, pass_on, routes
+from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, routes
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.passing import pass_on
 from dualwrite.proxy.services import Engine, Services
 from dualwrite.proxy.shadow import Shadows
 

@@ -1,0 +1,46 @@
+"""Requests that go to the engine as they came, and answers that are changed only where they must
+be."""
+
+from typing import Any
+from zlib import crc32
+
+import orjson
+
+from dualwrite.core.requests import Body
+from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.services import Services, forward
+
+
+async def pass_on(services: Services, request: HttpRequest, target: str) -> HttpReply:
+    """The engine's own answer, byte for byte; raises EngineError."""
+    reply = await forward(services, request.headers, target, request.body)
+    return HttpReply(reply.status, reply.headers, reply.body)
+
+
+async def ask(services: Services, request: HttpRequest, target: str, body: Body) -> HttpReply:
+    """The engine's answer to another body under the client's headers, not compressed; raises
+    EngineError."""
+    headers = tuple(pair for pair in request.headers if pair[0] != b"accept-encoding")
+    return await pass_on(services, request._replace(headers=headers, body=orjson.dumps(body)),
+                         target)  # fmt: skip
+
+
+def answer_in(reply: HttpReply) -> Body | None:
+    """The body of a success; None for anything else, which is passed on as it is."""
+    if reply.status != 200:
+        return None
+    try:
+        answer: Any = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def with_body(reply: HttpReply, body: Body) -> HttpReply:
+    """The same answer with another body, and the checksum of that."""
+    data = orjson.dumps(body)
+    headers = tuple(
+        (name, b"%d" % crc32(data)) if name.lower() == b"x-amz-crc32" else (name, value)
+        for name, value in reply.headers
+    )
+    return HttpReply(reply.status, headers, data)
