@@ -99,7 +99,9 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
             count_units(services, wish.table, leader, reply)
             follow = follower_write(wish, leader.other, stamp, after)
             await mirror(services, wish.table, pass_parameters({}, follow), stamp)
-        shown = besides(wish, leader, reply)
+        images = [base.item] if base.item is not None else []
+        images += [after.stored(leader)] if after is not None else []
+        shown = besides(wish, leader, reply, images)
         before = None if base.row is None else base.row.seen(wish.dialect)
         return shown | returned(wish, before, None if after is None else after.seen(wish.dialect))
     raise busy()

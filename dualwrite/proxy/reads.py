@@ -9,6 +9,7 @@ in DynamoDB, so pages, Count and ScannedCount stay what they would have been.
 from dataclasses import dataclass
 
 from dualwrite.core import metric_names
+from dualwrite.core.capacity import asks_capacity, of_read, seen_bytes
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.expressions import (
     Attribute,
@@ -27,7 +28,7 @@ from dualwrite.core.expressions import (
     parse_condition,
     render,
 )
-from dualwrite.core.items import Key, KeySchema, canonical
+from dualwrite.core.items import Item, Key, KeySchema, canonical, size_bytes
 from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.plan import key_on
@@ -55,6 +56,18 @@ SHAPING = (
     "ExclusiveStartKey",
 )
 """Parameters that are replaced when the other side serves a Query or Scan."""
+WHOLE = frozenset(
+    {
+        "ProjectionExpression",
+        "AttributesToGet",
+        "FilterExpression",
+        "QueryFilter",
+        "ScanFilter",
+        "IndexName",
+        "Select",
+    }
+)
+"""Parameters without which a page holds all that was read for it, whole."""
 
 
 async def get(
@@ -68,10 +81,13 @@ async def get(
     side = side_of_key(table, dialect, state, key, consistent=consistent)
     count_read(services, table, side)
     if side is dialect or not table.swapped:
-        reply = await call(services, "GetItem", {**body, "TableName": table.side(side).name})
+        whole = asks_capacity(body) and shape.projection is not None
+        asked = {name: value for name, value in body.items() if not whole or name not in SHAPING}
+        reply = await call(services, "GetItem", {**asked, "TableName": table.side(side).name})
         shown = dict(reply)
         if "Item" in shown:
-            shown["Item"] = visible(shown["Item"])
+            item = visible(shown["Item"])
+            shown["Item"] = shape.cut(item) if whole else item
     else:
         request = {
             "TableName": table.side(side).name,
@@ -85,7 +101,27 @@ async def get(
             item = await client_item(services, table, shown["Item"], side, dialect)
             shown["Item"] = shape.cut(item)
     shown.pop("ConsumedCapacity", None)
+    if asks_capacity(body) and reply.get("Item"):
+        reply = _charged(reply, table, side, dialect, [reply["Item"]], consistent=consistent)
     return shown | consumed(body, table.side(dialect).name, reply)
+
+
+def _charged(
+    reply: Body,
+    table: MigratedTable,
+    side: Side,
+    dialect: Side,
+    items: list[Item],
+    *,
+    consistent: bool,
+) -> Body:
+    """A reply with the capacity that the client's own view of these whole items takes."""
+    capacity = reply.get("ConsumedCapacity")
+    if not isinstance(capacity, dict):
+        return reply
+    stored = sum(map(size_bytes, items))
+    seen = sum(seen_bytes(table, item, side, dialect) for item in items)
+    return {**reply, "ConsumedCapacity": of_read(capacity, stored, seen, consistent=consistent)}
 
 
 def side_of_key(
@@ -166,6 +202,9 @@ async def _own(
     if "ExclusiveStartKey" in body:
         request["ExclusiveStartKey"] = pinned(body["ExclusiveStartKey"], side).key
     reply = dict(await call(services, operation, request))
+    if asks_capacity(body) and "Items" in reply and WHOLE.isdisjoint(body):
+        consistent = bool(body.get("ConsistentRead"))
+        reply = _charged(reply, table, side, side, reply["Items"], consistent=consistent)
     if "Items" in reply:
         reply["Items"] = [visible(item) for item in reply["Items"]]
     return reply
@@ -280,6 +319,9 @@ async def _foreign(
         _translate_query(table, dialect, side, body, wanted.key, request)
     shape = wanted.shape
     reply = await call(services, operation, request)
+    if asks_capacity(body) and "IndexName" not in body:
+        consistent, items = bool(body.get("ConsistentRead")), reply.get("Items", [])
+        reply = _charged(reply, table, side, dialect, items, consistent=consistent)
     found = []
     for stored in reply.get("Items", ()):
         row = await placed_row(services, table, stored, side)

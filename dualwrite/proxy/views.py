@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dualwrite.core.capacity import of_write
 from dualwrite.core.expressions import updated
 from dualwrite.core.items import HIDDEN, Item
 from dualwrite.core.phases import Side
@@ -30,10 +31,14 @@ async def client_item(
     return (await stored_row(services, table, item, side)).seen(dialect)
 
 
-def besides(wish: Wish, side: Side, reply: Mapping[str, Any]) -> Body:
+def besides(wish: Wish, side: Side, reply: Mapping[str, Any], images: Iterable[Item] = ()) -> Body:
     """What comes along with a single write's reply: capacity and collection metrics, as one
-    table's client would have seen them. ``side``: where the reply is from."""
+    table's client would have seen them. ``side``: where the reply is from; ``images``: what is
+    known to have stood there before and after."""
     shown = consumed(wish.body, wish.table.side(wish.dialect).name, reply)
+    if "ConsumedCapacity" in shown:
+        told = of_write(shown["ConsumedCapacity"], wish.table, side, wish.dialect, images)
+        shown["ConsumedCapacity"] = told
     if metrics := reply.get("ItemCollectionMetrics"):
         shown["ItemCollectionMetrics"] = collection(wish.table, metrics, side, wish.dialect)
     return shown

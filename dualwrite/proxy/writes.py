@@ -6,6 +6,7 @@ base that was read (``based``) or is one blind transaction (``atomic``).
 """
 
 from dualwrite.core import metric_names
+from dualwrite.core.capacity import asks_capacity
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
 from dualwrite.core.legacy import reworded
@@ -33,6 +34,7 @@ from dualwrite.core.settle import (
     unknown_error,
     unreachable_error,
 )
+from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import (
     Answers,
     Derived,
@@ -83,7 +85,8 @@ async def _write(services: Services, wish: Wish, state: TableState) -> Body:
     else:
         side_key(wish, state.phase.leader.other)
     if state.phase.mode is Mode.ATOMIC:
-        if wish.verb is not Verb.UPDATE and wish.return_values == "NONE":
+        told_nothing = wish.return_values == "NONE" and not asks_capacity(wish.body)
+        if wish.verb is not Verb.UPDATE and told_nothing:
             reply = await atomic.write(services, wish, state, row)
             if reply is not None:
                 return reply
@@ -182,6 +185,8 @@ async def _lead(
             action["ReturnValues"] = "ALL_NEW"
         elif "ReturnValues" in wish.body:
             action["ReturnValues"] = wish.return_values
+        if wish.verb is not Verb.UPDATE and asks_capacity(wish.body):
+            action["ReturnValues"] = "ALL_OLD"  # the old image's size is part of what it costs
         started = services.clock.monotonic_seconds()
         result = await attempt_stamped(
             services, state, action, stamp, sort_of_write(wish, told=told)
@@ -247,8 +252,8 @@ async def _reply(
     Raises ClientError 500 where it cannot be told: the write stands all the same.
     """
     side = state.phase.leader
-    shown = besides(wish, side, reply)
     attributes = reply.get("Attributes")
+    shown = besides(wish, side, reply, _images(wish, side, attributes, row))
     if not attributes or wish.return_values == "NONE":
         return shown
     if wish.return_values.startswith("UPDATED"):
@@ -261,6 +266,16 @@ async def _reply(
         except ClientError as error:
             raise unknown_error() from error
     return {**shown, "Attributes": attributes} if attributes else shown
+
+
+def _images(wish: Wish, side: Side, attributes: Item | None, row: Row | None) -> list[Item]:
+    """The stored images of a write that are at hand: its own reply's, and what a Put put."""
+    if not asks_capacity(wish.body):
+        return []
+    images = [attributes] if attributes and not wish.return_values.startswith("UPDATED") else []
+    if row is not None:
+        images.append(row.stamped(row.stamp or FLOOR).stored(side))
+    return images
 
 
 def _updated_view(wish: Wish, side: Side, attributes: Item) -> Item:
