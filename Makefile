@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # The seeds that `make simulate` runs: one, or the first and the last one.
 SEEDS ?= 1000..1049
 
-.PHONY: setup rehearse test check docs bench soak simulate clean lock
+.PHONY: setup rehearse test check docs bench bench-consumers soak simulate clean lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -36,6 +36,9 @@ docs: $(READY)  ## renew what the documents take from the code
 
 bench: $(READY)  ## measure the proxy against a constant-answer backend, beside boto3 and nginx
 	$(BIN)/python -m bench $(ARGS)
+
+bench-consumers: $(READY)  ## measure consumers and sweep on one core, beside the plan's script and boto3
+	$(BIN)/python -m bench.consumers $(ARGS)
 
 soak: $(READY)  ## ten minutes of full load: does a worker's memory stay flat?
 	$(BIN)/python -m bench.soak $(ARGS)

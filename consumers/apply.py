@@ -9,17 +9,19 @@ import structlog
 from consumers.bypass import Bypasses
 from consumers.changes import Change
 from consumers.dirty import DirtyKeys, Entry
-from consumers.keys import DirtyKey, dirty_key
+from consumers.hands import Hands
+from consumers.keys import dirty_key
+from consumers.mutations import Teller
 from consumers.pace import Pace
 from consumers.poison import Poison
 from consumers.prefix import Mark
-from consumers.reconcile import Reconciler, Result, Work
+from consumers.reconcile import Work
 from dualwrite.core import metric_names
 from dualwrite.core.compare import Comparison, compare_in_place
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side
-from dualwrite.core.ports import Clock, Epochs, Metrics, Parents, RepairQueue
+from dualwrite.core.ports import Clock, Epochs, Metrics, Parents
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Answers, Question
 from dualwrite.lookups import answered
@@ -36,20 +38,20 @@ class Applier:
         table: MigratedTable,
         epochs: Epochs,
         parents: Parents,
-        repairs: RepairQueue,
-        reconciler: Reconciler,
+        hands: Hands,
         poison: Poison,
         bypasses: Bypasses,
         clock: Clock,
         metrics: Metrics,
         pace: Pace,
+        teller: Teller | None = None,
     ) -> None:
+        self._teller = teller
         self.table = table
         self.keys = DirtyKeys(table, pace)
         self._epochs = epochs
         self._parents = parents
-        self._repairs = repairs
-        self._reconciler = reconciler
+        self._hands = hands
         self._poison = poison
         self._bypasses = bypasses
         self._clock = clock
@@ -57,11 +59,20 @@ class Applier:
         self._pace = pace
         self._batches: set[asyncio.Task[None]] = set()
 
+    @property
+    def lagging(self) -> set[Side]:
+        """Sides whose stream this process reads and is behind on."""
+        return self.keys.lagging
+
     # -- in -----------------------------------------------------------------------------------
 
     async def take(self, side: Side, records: Sequence[tuple[Change, Mark]]) -> None:
         """Note fetched records. Raises LeaseExpired before it has noted any."""
-        phase = self._epochs.current(self.table.name).phase
+        state = self._epochs.current(self.table.name)
+        phase = state.phase
+        if self._teller is not None and phase.mode is not Mode.SINGLE:
+            for change, mark in records:
+                self._teller.note(self.table, side, state, change, mark)
         if phase.mode is Mode.SINGLE:
             for _, mark in records:
                 mark.done = True
@@ -152,12 +163,10 @@ class Applier:
         left = list(entries)
         try:
             works = [Work(entry.dirty, self._follower_stamp(entry)) for entry in entries]
-            results = await self._reconciler.reconcile_many(self.table, works)
-            for entry, result in zip(entries, results, strict=True):
-                if result is Result.FAILED:
-                    await self._queue(entry.dirty)
+            await self._hands.settle(self.table, works)
+            for entry in entries:
                 self.keys.settle(entry)
-                left.remove(entry)
+            left = []
         except DualwriteError as error:
             log.warning("keys stay dirty", table=self.table.name, error=type(error).__name__)
             # A moment, lest an engine that is away be asked without pause.
@@ -166,9 +175,6 @@ class Applier:
             now = self._clock.monotonic_seconds()
             for entry in left:
                 self.keys.give_back(entry, now)
-
-    async def _queue(self, dirty: DirtyKey) -> None:
-        await self._repairs.put(self.table.name, dirty.side, dirty.token, "reconcile failed")
 
     def _follower_stamp(self, entry: Entry) -> str | None:
         try:

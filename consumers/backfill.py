@@ -15,16 +15,21 @@ from consumers.copy import Copied, Copier, NotNow
 from consumers.effort import Effort
 from consumers.members import Consumers, Stillness
 from consumers.pace import Pace
+from consumers.probe import statements_are_streamed
 from consumers.rate import Bucket, copy_units
+from consumers.segments import SegmentDesk
+from consumers.statements import STATEMENTS_MAX
 from dualwrite.core import metric_names
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, StateConflict
 from dualwrite.core.items import Item, size_bytes
 from dualwrite.core.phases import Kind, Phase
-from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records
+from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records, WorkQueue
 from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
 
 RUN = "run"
+BATCHES_AT_ONCE = 2
+"""Batches of one segment in flight together."""
 
 log = structlog.get_logger()
 
@@ -64,7 +69,14 @@ class Backfill:
         metrics: Metrics,
         effort: Effort,
         pace: Pace,
+        queue: WorkQueue | None = None,
+        probe_table: str = "",
     ) -> None:
+        """``queue`` says which segments are for this process; without one it takes what is free.
+        ``probe_table`` is made, and deleted, to learn of conditional batches; "": none are used."""
+        self._probe_table = probe_table
+        self._learning = asyncio.Lock()
+        self._desk = None if queue is None else SegmentDesk(queue, clock, pace)
         self._dynamo = dynamo
         self._records = records
         self._migration = migration
@@ -85,6 +97,14 @@ class Backfill:
 
     async def step(self) -> None:
         """Look at the orders and start what is wanted and free. Raises EngineError."""
+        try:
+            await self._step()
+        except DualwriteError:
+            if self._desk is not None:
+                await self._desk.failing()
+            raise
+
+    async def _step(self) -> None:
         self._running = {name: task for name, task in self._running.items() if not task.done()}
         self._orders = {
             record.name: load(BackfillOrder, record.value)
@@ -98,6 +118,8 @@ class Backfill:
             for name, order in self._orders.items()
             if self._complete.get(name) != order.run
         }
+        if self._desk is not None:
+            await self._desk.step(self._running, self._pace.segments_in_flight_max)
         if not open_orders:
             return
         records = {record.name: record for record in await self._records.list(SEGMENT)}
@@ -124,14 +146,21 @@ class Backfill:
             return
         if not self._may_run(table, order.run):
             return
-        for number, name in enumerate(names):
-            if len(self._running) >= self._pace.segments_in_flight_max:
-                return
-            if name in self._running:
-                continue
+        free = [
+            number
+            for number, name in enumerate(names)
+            if name not in self._running
+            and not (segment := segments.get(name, Segment())).done
+            and self._is_free(name, segment)
+        ]
+        if self._desk is not None:
+            if self._consumers.is_mine(f"{table.name}/{order.run}"):
+                await self._desk.offer(names[number] for number in free)
+            free = [number for number in free if self._desk.holds(names[number])]
+        for number in free[: self._pace.segments_in_flight_max - len(self._running)]:
+            name = names[number]
             segment = segments.get(name, Segment())
-            if not segment.done and self._is_free(name, segment):
-                await self._start(table, order, number, name, records.get(name), segment)
+            await self._start(table, order, number, name, records.get(name), segment)
 
     def _is_free(self, name: str, segment: Segment) -> bool:
         if segment.owner in ("", self._consumers.me):
@@ -170,6 +199,7 @@ class Backfill:
         log.info("segment begins", table=table.name, segment=number, of=order.segments)
         heart = asyncio.create_task(self._renew(owned))
         try:
+            await self._learn()
             await self._scan(table, order, number, owned)
         except StateConflict:
             log.warning("segment lost to another consumer", table=table.name, segment=number)
@@ -181,6 +211,15 @@ class Backfill:
                 await heart
             with suppress(DualwriteError):
                 await owned.write(owner="")
+
+    async def _learn(self) -> None:
+        """Ask the engine once whether it allows conditional batches."""
+        async with self._learning:
+            if self._probe_table and not self._copier.in_statements:
+                name, self._probe_table = self._probe_table, ""
+                self._copier.in_statements = await statements_are_streamed(
+                    self._dynamo, self._clock, name
+                )
 
     async def _renew(self, owned: _Owned) -> None:
         """A slow page must not cost the lease."""
@@ -237,14 +276,17 @@ class Backfill:
         order = self._orders.get(table.name)
         rate = order.units_per_second_max if order else 0.0
         together = order.items_together if order and table.kind is Kind.REKEY else 1
-        step = max(self._pace.writes_in_flight_max, together)
+        in_one = together > 1
+        if not in_one and self._copier.in_statements and table.kind is Kind.REKEY:
+            together = STATEMENTS_MAX
+        step = max(self._pace.writes_in_flight_max, BATCHES_AT_ONCE * together)
         for start in range(0, len(items), step):
             part = items[start : start + step]
             # Everybody takes his share of what the order allows.
-            units = copy_units(part, in_transactions=together > 1)
+            units = copy_units(part, in_transactions=in_one)
             await self._buckets[table.name].take(units, rate / len(self._consumers.live))
             groups = [part[at : at + together] for at in range(0, len(part), together)]
-            copy = partial(self._copier.copy_all, table)
+            copy = partial(self._copier.copy_all, table, in_one=in_one)
             for copied in await self._effort.together(copy, groups):
                 counts.update(copied)
         return counts

@@ -5,14 +5,15 @@ stamp, which is refused when it changed since the scan; then new gets the copy i
 records carry one stamp, so the streams prove the key clean without reading it. A row that is
 deleted in between leaves its copy behind, and the copy's own stream record is what removes it.
 
-Where the order asks for it, many items go in one transaction of the same conditional writes.
+Where the engine allows, 25 items go in one batch of conditional statements; where the order asks
+for it, many go in one transaction of the same conditional writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from consumers import requests
+from consumers import requests, statements
 from consumers.effort import Effort
 from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
@@ -31,6 +32,10 @@ from dualwrite.lookups import answered
 TRIES_MAX = 6
 TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
 """AWS: the items of one transaction hold at most 4 MB."""
+
+
+DUPLICATE = frozenset({"DuplicateItem", "DuplicateItemException"})
+"""What an INSERT says where an item is; the engines word it differently."""
 
 
 class Copied(StrEnum):
@@ -60,6 +65,8 @@ class Copier:
         reconciler: Reconciler,
         effort: Effort,
     ) -> None:
+        self.in_statements = False
+        """Whether conditional statements are known to show in the engine's streams."""
         self._dynamo = dynamo
         self._epochs = epochs
         self._parents = parents
@@ -68,12 +75,60 @@ class Copier:
         self._reconciler = reconciler
         self._effort = effort
 
-    async def copy_all(self, table: MigratedTable, items: Sequence[Item]) -> list[Copied]:
-        """Copy items in one transaction; where that is refused or its outcome is unknown, one by
-        one, which may be repeated. Raises as ``copy``."""
-        if len(items) > 1 and await self._in_one(table, items):
-            return [Copied.COPIED] * len(items)
+    async def copy_all(
+        self, table: MigratedTable, items: Sequence[Item], *, in_one: bool = False
+    ) -> list[Copied]:
+        """Copy items in one transaction (``in_one``), or in statements; what that cannot settle,
+        one by one, which may be repeated. Raises as ``copy``."""
+        if in_one and len(items) > 1:
+            if await self._in_one(table, items):
+                return [Copied.COPIED] * len(items)
+        elif self.in_statements and table.kind is Kind.REKEY:
+            found = await self._in_statements(table, items)
+            return [
+                await self.copy(table, item) if copied is None else copied
+                for item, copied in zip(items, found, strict=True)
+            ]
         return [await self.copy(table, item) for item in items]
+
+    async def _in_statements(
+        self, table: MigratedTable, items: Sequence[Item]
+    ) -> list[Copied | None]:
+        """None for an item that has changed, cannot be mapped, or whose outcome is unknown."""
+        found: list[Copied | None] = [None] * len(items)
+        state = self._epochs.enter(table.name)
+        try:
+            if state.phase is not Phase.MIRROR_OLD:
+                return found
+            wanted: dict[int, Item] = {}
+            annotating: dict[int, statements.Statement] = {}
+            for at, item in enumerate(items):
+                seen = await self._compared(table, item)
+                if seen.problem is not None or seen.wanted is None:
+                    continue
+                wanted[at] = seen.wanted
+                if seen.annotation is not None:
+                    annotating[at] = statements.annotate(table, item, seen.annotation, FLOOR)
+            for at, code in (await self._executed(annotating)).items():
+                if code:
+                    del wanted[at]
+            inserting = {at: statements.insert(table, item) for at, item in wanted.items()}
+            for at, code in (await self._executed(inserting)).items():
+                if not code:
+                    found[at] = Copied.COPIED
+                elif code in DUPLICATE:
+                    found[at] = Copied.PRESENT
+            return found
+        except EngineError:
+            return found  # all of it may be repeated
+        finally:
+            self._epochs.leave(state)
+
+    async def _executed(self, batch: Mapping[int, statements.Statement]) -> dict[int, str]:
+        if not batch:
+            return {}
+        codes = await statements.executed(self._dynamo, list(batch.values()))
+        return dict(zip(batch, codes, strict=True))
 
     async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> bool:
         """False: at least one item is present, has changed, is too large or cannot be mapped."""

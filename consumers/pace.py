@@ -40,9 +40,19 @@ class Pace:
     batches_in_flight_max: int = 4
     writes_in_flight_max: int = 16
 
+    settle_seconds: float = 0.05
+    """Between two questions to the shared queue which jobs are done."""
+    step_back_seconds: float = 5.0
+    """A worker that cannot do its jobs for this long leaves them to others, and rests for
+    longer each time."""
+    unsettled_seconds_max: float = 30.0
+    """After which work that the queue shows no sign of is put there again."""
+
     scan_page_items: int = 500
     segments_in_flight_max: int = 2
     back_off_seconds: float = 0.05
     back_off_seconds_max: float = 5.0
     repair_back_off_seconds: float = 0.5
     repair_back_off_seconds_max: float = 60.0
+    repair_attempts_told: int = 12
+    """A repair that failed so often goes to the dead letters too, where somebody may look."""

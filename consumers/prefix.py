@@ -4,14 +4,16 @@ from collections import deque
 
 
 class Mark:
-    """One record that was fetched; ``done`` once its key is clean or queued for repair."""
+    """One record that was fetched; ``done`` once its key is clean or queued for repair, ``held``
+    while the mutation feed has not told of it."""
 
-    __slots__ = ("created_ms", "done", "sequence")
+    __slots__ = ("created_ms", "done", "held", "sequence")
 
     def __init__(self, sequence: str, created_ms: int) -> None:
         self.sequence = sequence
         self.created_ms = created_ms
         self.done = False
+        self.held = False
 
 
 class Prefix:
@@ -41,7 +43,7 @@ class Prefix:
     def advance(self) -> None:
         """Move the checkpoint over all records at the front that are done."""
         marks = self._marks
-        while marks and marks[0].done:
+        while marks and marks[0].done and not marks[0].held:
             self.checkpoint = marks.popleft().sequence
             self.applied += 1
 

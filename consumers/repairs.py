@@ -5,6 +5,7 @@ from collections import defaultdict
 import structlog
 
 from consumers.effort import Effort
+from consumers.hands import parcel_of
 from consumers.keys import renamed
 from consumers.members import Consumers
 from consumers.pace import Pace
@@ -12,7 +13,7 @@ from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Kind, Side
-from dualwrite.core.ports import Clock, Metrics, RepairStore, WaitingRepair
+from dualwrite.core.ports import Clock, Metrics, RepairStore, WaitingRepair, WorkQueue
 from dualwrite.core.records import Repair
 from dualwrite.core.spec import Migration
 
@@ -36,7 +37,9 @@ class RepairWorker:
         metrics: Metrics,
         effort: Effort,
         pace: Pace,
+        queue: WorkQueue | None = None,
     ) -> None:
+        """``queue`` takes a copy of what failed so often that somebody should look."""
         self._repairs = repairs
         self._migration = migration
         self._reconciler = reconciler
@@ -46,6 +49,7 @@ class RepairWorker:
         self._metrics = metrics
         self._effort = effort
         self._pace = pace
+        self._queue = queue
 
     async def step(self) -> None:
         """Try what is due and falls to this consumer. Raises EngineError, LeaseExpired."""
@@ -86,6 +90,9 @@ class RepairWorker:
             self._pace.repair_back_off_seconds_max,
         )
         log.warning("repair failed", table=table.name, attempts=repair.attempts + 1)
+        if self._queue is not None and repair.attempts + 1 == self._pace.repair_attempts_told:
+            reason = f"repair failed {repair.attempts + 1} times: {repair.reason}"
+            await self._queue.bury(parcel_of(table.name, Work(dirty)), reason)
         await self._repairs.retry_later(entry, delay)
 
     def _show(self, entries: tuple[WaitingRepair, ...]) -> None:

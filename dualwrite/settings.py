@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.spec import HOME, Migration, Place
+from dualwrite.queue_url import QueueUrlError, parse_kafka, parse_queue
 
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
@@ -58,6 +59,12 @@ class Settings:
     """Processes that share a proxy's port."""
     reuse_port: bool = False
     """True: this process is one of them."""
+    queue: str = "memory"
+    """Where consumers share their work; see ``queue_url``."""
+    feed: str = ""
+    """Where consumers tell each committed write; nowhere where empty."""
+    feed_images: bool = False
+    """True: the feed shows the items too."""
     supervised: bool = False
     """True: stop when standard input ends, so that nobody outlives the process that started us."""
 
@@ -100,6 +107,9 @@ def parse(
     tls_key: Path | None = None,
     workers: int = 1,
     reuse_port: bool = False,
+    queue: str = "memory",
+    feed: str = "",
+    feed_images: bool = False,
     supervised: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
@@ -122,6 +132,12 @@ def parse(
         raise SettingsError(f"--metrics-port {metrics_port} leaves no room for {workers} workers")
     if lease_seconds <= 0:
         raise SettingsError(f"--lease-seconds {lease_seconds} must be above 0")
+    try:
+        parse_queue(queue)
+        if feed:
+            parse_kafka(feed)
+    except QueueUrlError as error:
+        raise SettingsError(f"{'--feed' if feed else '--queue'} {error}") from None
     return Settings(
         old_place=_place("OLD", environment),
         new_place=_place("NEW", environment),
@@ -140,6 +156,9 @@ def parse(
         tls_key=tls_key,
         workers=workers,
         reuse_port=reuse_port,
+        queue=queue,
+        feed=feed,
+        feed_images=feed_images,
         supervised=supervised,
     )
 
@@ -196,3 +215,10 @@ def arguments_of(settings: Settings) -> tuple[str, ...]:
         *("--region", settings.region, "--lease-seconds", str(settings.lease_seconds)),
         "--supervised",
     )
+
+
+def consumer_arguments_of(settings: Settings) -> tuple[str, ...]:
+    """The same for what consumers alone are told."""
+    feed = ("--feed", settings.feed) if settings.feed else ()
+    images = ("--feed-images",) if settings.feed_images else ()
+    return ("--queue", settings.queue, *feed, *images)

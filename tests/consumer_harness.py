@@ -188,7 +188,11 @@ class World:
         )
 
     def consumer(
-        self, name: str = "consumer-1", dynamo: CountingDynamo | None = None, records: Any = None
+        self,
+        name: str = "consumer-1",
+        dynamo: CountingDynamo | None = None,
+        records: Any = None,
+        **more: Any,
     ) -> Consumer:
         wire = dynamo or self.wire()
         return Consumer(
@@ -202,6 +206,7 @@ class World:
             self.metrics,
             process_id=name,
             pace=self.pace,
+            **more,
         )
 
     @asynccontextmanager

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
-from consumers.apply import Applier
 from consumers.changes import Change
 from consumers.effort import Effort
 from consumers.members import Consumers, Stillness
@@ -24,12 +24,11 @@ from consumers.streams.shards import (
     StreamName,
     listed,
     may_start,
-    streams_of,
 )
 from dualwrite.core.errors import EngineError, StateConflict
+from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Dynamo, Metrics, Record, Records
 from dualwrite.core.records import BARRIER, MEMBER, ShardLease
-from dualwrite.core.spec import Migration
 
 log = structlog.get_logger()
 
@@ -44,19 +43,32 @@ class _Held:
     task: asyncio.Task[None] | None = None
 
 
+class Taker(Protocol):
+    """What the records of one table are for. A record is applied when its mark is done."""
+
+    @property
+    def lagging(self) -> set[Side]:
+        """Where the readers note which sides' streams are known to be behind."""
+        ...
+
+    async def take(self, side: Side, records: Sequence[tuple[Change, Mark]]) -> None:
+        """Note records, in order. Raises LeaseExpired before it has noted any."""
+        ...
+
+
 class _Feed:
     """Hands one stream's records to its table, and wakes the readers of both of its sides."""
 
-    def __init__(self, stream: StreamName, applier: Applier, awake: set[StreamName]) -> None:
+    def __init__(self, stream: StreamName, taker: Taker, awake: set[StreamName]) -> None:
         self._stream = stream
-        self._applier = applier
+        self._taker = taker
         self._awake = awake
 
     async def take(self, records: Sequence[tuple[Change, Mark]]) -> None:
-        await self._applier.take(self._stream.side, records)
+        await self._taker.take(self._stream.side, records)
 
     def behind(self, behind: bool) -> None:
-        sides = self._applier.keys.lagging
+        sides = self._taker.lagging
         if behind:
             sides.add(self._stream.side)
         else:
@@ -72,14 +84,14 @@ class _Feed:
 
 
 class Streams:
-    """All streams of a migration, shared with the other live consumers."""
+    """The streams of some tables, shared with the other live consumers."""
 
     def __init__(
         self,
         dynamo: Dynamo,
         records: Records,
-        migration: Migration,
-        appliers: Mapping[str, Applier],
+        sources: Mapping[StreamName, str],
+        takers: Mapping[str, Taker],
         consumers: Consumers,
         before_checkpoints: Callable[[], Awaitable[None]],
         clock: Clock,
@@ -87,12 +99,13 @@ class Streams:
         effort: Effort,
         pace: Pace,
     ) -> None:
-        """``before_checkpoints`` makes durable what was counted from the records."""
+        """``sources``: the physical table of each stream; ``takers`` by table.
+        ``before_checkpoints`` makes durable what was counted from the records."""
         self._before_checkpoints = before_checkpoints
         self._dynamo = dynamo
         self._records = records
-        self._migration = migration
-        self._appliers = appliers
+        self._sources = sources
+        self._takers = takers
         self._consumers = consumers
         self._clock = clock
         self._effort = effort
@@ -112,7 +125,7 @@ class Streams:
         """One look at the control table and at the streams. Raises EngineError."""
         now = self._clock.monotonic_seconds()
         if now - self._listed_at >= self._pace.discover_seconds:
-            await self._discover(streams_of(self._migration))
+            await self._discover(tuple(self._sources))
             self._listed_at = now
         if now - self._renewed_at >= self._pace.renew_seconds:
             await self._before_checkpoints()
@@ -145,9 +158,8 @@ class Streams:
         """List the streams' shards, and create the leases that lack. Raises EngineError."""
         known = await self._leases.all()
         for stream in streams:
-            table = self._migration.by_name[stream.table]
             try:
-                found = await listed(self._dynamo, table, stream.side)
+                found = await listed(self._dynamo, self._sources[stream])
             except EngineError as error:
                 log.warning("shards not listed", stream=stream.text, error=str(error))
                 continue
@@ -181,7 +193,7 @@ class Streams:
         seats = {}
         for name, (_, lease) in self._known.items():
             stream, _ = stream_of(name)
-            if has_ended(lease) or stream.table not in self._appliers:
+            if has_ended(lease) or stream.table not in self._takers:
                 continue
             lost = lease.owner == self._consumers.me and name not in self._held
             still = self._stillness.seconds(name) > self._pace.silence_seconds
@@ -223,7 +235,7 @@ class Streams:
             shard_id,
             lambda: self._listings[stream].arn,
             lease.checkpoint,
-            _Feed(stream, self._appliers[stream.table], self._awake),
+            _Feed(stream, self._takers[stream.table], self._awake),
             on_gap,
             self._clock,
             self._effort,
@@ -294,7 +306,7 @@ class Streams:
     async def _report(self) -> None:
         """Write the evidence of the streams this consumer speaks for: those whose first unread
         shard it owns. Raises EngineError."""
-        for stream in streams_of(self._migration):
+        for stream in self._sources:
             leases = {
                 shard_id: self._as_read(self._held[record.name])
                 if record.name in self._held

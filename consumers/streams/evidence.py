@@ -56,7 +56,10 @@ class Evidence:
         barriers = {lease.barrier for lease in unread}
         barrier = barriers.pop() if len(barriers) == 1 else ""
         lag = max(_lag(lease, now_ms) for lease in unread)
-        self._metrics.set(metric_names.LAG_SECONDS, stream.table, stream.side.value, value=lag)
+        place = (stream.table, stream.side.value)
+        records = sum(lease.lag_records for lease in unread)
+        self._metrics.set(metric_names.LAG_SECONDS, *place, value=lag)
+        self._metrics.set(metric_names.LAG_RECORDS, *place, value=float(records))
         fresh = now - self._written_at.get(stream, float("-inf")) < every_seconds
         if fresh and before is not None and barrier in ("", before.barrier):
             return
@@ -68,7 +71,7 @@ class Evidence:
         seen = replace(
             before,
             lag_seconds=round(lag, 3),
-            lag_records=sum(lease.lag_records for lease in unread),
+            lag_records=records,
             tip_ms=min(lease.tip_ms for lease in unread),
             barrier=barrier or before.barrier,
             shards=len(unread),

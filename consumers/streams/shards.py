@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.core.phases import Kind, Side
+from dualwrite.core.phases import Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.records import ShardLease
-from dualwrite.core.spec import MigratedTable, Migration
 
 SHARD_END = "SHARD_END"
 TRIM_HORIZON = "TRIM_HORIZON"
@@ -44,18 +43,9 @@ class Listing:
     shards: tuple[Shard, ...] = ()
 
 
-def streams_of(migration: Migration) -> tuple[StreamName, ...]:
-    """The streams that bring changes: both sides', or the only one of an in-place table."""
-    return tuple(
-        StreamName(table.name, side)
-        for table in migration.tables
-        for side in ((Side.OLD,) if table.kind is Kind.IN_PLACE else tuple(Side))
-    )
-
-
-async def listed(dynamo: Dynamo, table: MigratedTable, side: Side) -> Listing:
-    """Ask the engine which shards there are. Raises EngineError."""
-    answer = await dynamo.call("DescribeTable", {"TableName": table.side(side).name})
+async def listed(dynamo: Dynamo, table: str) -> Listing:
+    """Ask the engine which shards the stream of a table has. Raises EngineError."""
+    answer = await dynamo.call("DescribeTable", {"TableName": table})
     described = answer["Table"]
     if not described.get("StreamSpecification", {}).get("StreamEnabled"):
         return Listing("")

@@ -134,6 +134,27 @@ TlsKeyOption = Annotated[
 LeaseOption = Annotated[
     float, typer.Option("--lease-seconds", help="How long a silent process is still trusted.")
 ]
+QueueOption = Annotated[
+    str,
+    typer.Option(
+        "--queue",
+        envvar="DUALWRITE_QUEUE",
+        help="Where consumers share their work: memory, dynamodb or kafka://HOST:PORT/PREFIX.",
+        metavar="QUEUE",
+    ),
+]
+FeedOption = Annotated[
+    str,
+    typer.Option(
+        "--feed",
+        envvar="DUALWRITE_FEED",
+        help="Tell each committed write to kafka://HOST:PORT/PREFIX.",
+        metavar="URL",
+    ),
+]
+FeedImagesOption = Annotated[
+    bool, typer.Option("--feed-images", help="Let the feed show the items' contents too.")
+]
 SupervisedOption = Annotated[
     bool, typer.Option("--supervised", hidden=True, help="Stop when standard input ends.")
 ]

@@ -2,8 +2,11 @@
 
 from dualwrite.cli.base import (
     EndpointOption,
+    FeedImagesOption,
+    FeedOption,
     LeaseOption,
     MetricsPortOption,
+    QueueOption,
     RegionOption,
     SpecOption,
     SupervisedOption,
@@ -19,6 +22,9 @@ def consume(
     region: RegionOption = None,
     metrics_port: MetricsPortOption = 0,
     lease_seconds: LeaseOption = 3.0,
+    queue: QueueOption = "memory",
+    feed: FeedOption = "",
+    feed_images: FeedImagesOption = False,
     supervised: SupervisedOption = False,
 ) -> None:
     """Read both streams, copy and repair, until SIGTERM or Ctrl-C."""
@@ -30,6 +36,9 @@ def consume(
                 region=region,
                 metrics_port=metrics_port,
                 lease_seconds=lease_seconds,
+                queue=queue,
+                feed=feed,
+                feed_images=feed_images,
                 supervised=supervised,
             )
         )

@@ -26,7 +26,7 @@ from verifier.rehearsal.options import (
     DWELL_DEFAULT,
     ITEMS_DEFAULT,
     RATE_DEFAULT,
-    STEP_SECONDS_DEFAULT,
+    STALL_SECONDS_DEFAULT,
     Options,
     Wiring,
     World,
@@ -43,8 +43,13 @@ def rehearse(
         float, typer.Option("--rate", min=4.0, help="The application's writes a second.")
     ] = RATE_DEFAULT,
     engine: Annotated[
-        str, typer.Option("--engine", help="ministack, or the URL of an empty engine.")
+        str,
+        typer.Option("--engine", help="ministack, dynamodb-local, or the URL of an empty engine."),
     ] = "ministack",
+    queue: Annotated[
+        str,
+        typer.Option("--queue", help="memory, dynamodb, kafka, or kafka://HOST:PORT/PREFIX."),
+    ] = "memory",
     report: Annotated[
         Path, typer.Option("--report", help="Folder of report.json and report.html.")
     ] = Path("rehearsal-report"),
@@ -55,8 +60,11 @@ def rehearse(
         float, typer.Option("--dwell", min=0.0, help="Seconds under load at each step.")
     ] = DWELL_DEFAULT,
     step_timeout: Annotated[
-        float, typer.Option("--step-timeout", min=5.0, help="Seconds a step may take.")
-    ] = STEP_SECONDS_DEFAULT,
+        float,
+        typer.Option(
+            "--step-timeout", min=5.0, help="Seconds a step may wait without any progress."
+        ),
+    ] = STALL_SECONDS_DEFAULT,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print report.json at the end, and nothing else.")
     ] = False,
@@ -68,9 +76,10 @@ def rehearse(
         items=items,
         rate=rate,
         engine=engine,
+        queue=queue,
         faults=faults,
         dwell_seconds=dwell,
-        step_seconds_max=step_timeout,
+        stall_seconds_max=step_timeout,
     )
     with reported():
         told = asyncio.run(_rehearse(options, as_json))

@@ -13,10 +13,13 @@ from dualwrite import wiring
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.base import (
     EndpointOption,
+    FeedImagesOption,
+    FeedOption,
     HostOption,
     JsonOption,
     KeysOption,
     LeaseOption,
+    QueueOption,
     RegionOption,
     SpecOption,
     TlsCertOption,
@@ -33,6 +36,7 @@ from dualwrite.settings import (
     PORT_MAX,
     Settings,
     arguments_of,
+    consumer_arguments_of,
     parse,
     serving_arguments_of,
 )
@@ -55,6 +59,9 @@ def up(
     tls_key: TlsKeyOption = None,
     workers: WorkersOption = 1,
     lease_seconds: LeaseOption = 3.0,
+    queue: QueueOption = "memory",
+    feed: FeedOption = "",
+    feed_images: FeedImagesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run controller, consumers and proxies as child processes, until Ctrl-C."""
@@ -70,6 +77,9 @@ def up(
             tls_key=tls_key,
             lease_seconds=lease_seconds,
             workers=workers,
+            queue=queue,
+            feed=feed,
+            feed_images=feed_images,
         )
         if port and port + proxies - 1 > PORT_MAX:
             raise UsageError(f"--port {port} leaves no room for {proxies} proxies")
@@ -94,7 +104,8 @@ def parts_of(settings: Settings, proxies: int, consumers: int, ports: ExitStack)
     common = arguments_of(settings)
     serving = (*common, *serving_arguments_of(settings))
     parts = [Part("controller", "control", common)]
-    parts += [Part(f"consumer-{n}", "consume", common) for n in range(1, consumers + 1)]
+    consuming = (*common, *consumer_arguments_of(settings))
+    parts += [Part(f"consumer-{n}", "consume", consuming) for n in range(1, consumers + 1)]
     for n in range(1, proxies + 1):
         port = settings.port + n - 1 if settings.port else 0
         if settings.workers == 1:

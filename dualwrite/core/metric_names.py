@@ -30,6 +30,7 @@ UNITS = "dualwrite_capacity_units_total"
 READS = "dualwrite_reads_total"
 SHADOW_READS = "dualwrite_shadow_reads_total"
 LAG_SECONDS = "dualwrite_lag_seconds"
+LAG_RECORDS = "dualwrite_lag_records"
 RECORDS = "dualwrite_stream_records_total"
 RECONCILES = "dualwrite_reconciles_total"
 DRIFT = "dualwrite_drift"
@@ -44,6 +45,7 @@ READ_SHARE = "dualwrite_read_share"
 BYPASS_WRITES = "dualwrite_bypass_writes_total"
 QUARANTINED = "dualwrite_quarantined_total"
 BIG_TRANSACTIONS = "dualwrite_big_transactions_total"
+QUEUE_JOBS = "dualwrite_queue_jobs_total"
 LEASE_SECONDS = "dualwrite_lease_left_seconds"
 
 METRICS: dict[str, MetricSpec] = {
@@ -63,6 +65,7 @@ METRICS: dict[str, MetricSpec] = {
     READS: MetricSpec("counter", "Reads served, by side", ("table", "side")),
     SHADOW_READS: MetricSpec("counter", "Reads compared on both sides", ("table", "verdict")),
     LAG_SECONDS: MetricSpec("gauge", "Age of the oldest unapplied record", ("table", "side")),
+    LAG_RECORDS: MetricSpec("gauge", "Stream records read and not applied", ("table", "side")),
     RECORDS: MetricSpec("counter", "Stream records by result", ("table", "side", "result")),
     RECONCILES: MetricSpec("counter", "Reconciled keys by result", ("table", "result")),
     DRIFT: MetricSpec("gauge", "Keys that differ, by the newest sweep", ("table", "kind")),
@@ -79,5 +82,7 @@ METRICS: dict[str, MetricSpec] = {
     QUARANTINED: MetricSpec("counter", "Straggler writes put into quarantine", ("table",)),
     BIG_TRANSACTIONS: MetricSpec("counter", "Transactions that atomic mode would refuse",
                                  ("table",)),
+    QUEUE_JOBS: MetricSpec("counter", "Jobs of the shared queue by what became of them",
+                           ("lane", "result")),
     LEASE_SECONDS: MetricSpec("gauge", "Seconds left of this process's lease"),
 }  # fmt: skip

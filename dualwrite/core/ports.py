@@ -1,8 +1,9 @@
 """What the service needs from the world. Real adapters are built in ``wiring`` alone; the
 simulator and the tests build theirs. All that speaks to DynamoDB goes through ``Dynamo``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from dualwrite.core.phases import Side, TableState
@@ -154,3 +155,91 @@ class Parents(Protocol):
     async def answer(self, question: Question) -> str | Missing:
         """The parent's old id, cached; raises EngineError."""
         ...
+
+
+class Lane(StrEnum):
+    """What kind of work a shared queue carries; each kind waits in a line of its own."""
+
+    DIRTY = "dirty-keys"
+    """Keys that may differ, to be reconciled."""
+    SEGMENTS = "segments"
+    """Segments of a backfill that somebody should scan."""
+    DEAD = "dead-letters"
+    """What nobody could work on, kept for a person to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One piece of work. All parcels of a key are worked on in the order they were put in."""
+
+    key: str
+    body: Mapping[str, Any]
+    """JSON-ready; a key and where it came from, never an item's contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Where a parcel that was put stands in its lane; only its queue can read it."""
+
+    place: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A parcel that was taken, and by which claim: one that is over acknowledges nothing."""
+
+    lane: Lane
+    parcel: Parcel
+    ticket: Ticket
+    claim: int
+
+
+class WorkQueue(Protocol):
+    """Work shared by all consumers: at least once, one worker a key, in order of each key.
+
+    It never holds the only copy of anything. Who puts work in keeps it until it is ``settled``, and
+    puts it in again when that takes too long: a queue that lost all it held costs time.
+    """
+
+    async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
+        """Store parcels durably. Raises EngineError, after which any of them may be in."""
+        ...
+
+    async def take(self, lane: Lane, most: int) -> tuple[Job, ...]:
+        """Up to ``most`` jobs, or none at once; asking also renews the claims on those taken
+        before. Raises EngineError."""
+        ...
+
+    async def ack(self, jobs: Sequence[Job]) -> None:
+        """Their work is applied; what is not acknowledged is given to somebody again. Raises
+        EngineError."""
+        ...
+
+    async def bury(self, parcel: Parcel, reason: str) -> None:
+        """Keep a copy with the dead letters. Raises EngineError."""
+        ...
+
+    async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        """Those that are acknowledged for sure. Raises EngineError."""
+        ...
+
+    async def step_back(self, lane: Lane) -> None:
+        """Give back what was taken of a lane, for this process cannot do it; others may. The next
+        ``take`` comes forward again."""
+        ...
+
+    async def close(self) -> None:
+        """Leave; what was taken and not acknowledged goes to others."""
+        ...
+
+
+class MutationFeed(Protocol):
+    """Where committed writes are told, for others to consume."""
+
+    async def tell(self, events: Sequence[Parcel]) -> None:
+        """Store events durably, those of one key in order. Raises EngineError, after which any of
+        them may be told, and all are told again."""
+        ...
+
+    async def close(self) -> None: ...

@@ -38,6 +38,8 @@ REPAIR = "repair"
 """name = table/key token digest; value = Repair."""
 QUARANTINE = "quarantine"
 """name = table/stamp; value = both images of a straggler write, kept whole."""
+WORK = "work"
+"""name = lane/key digest/when it was put; value = QueuedWork."""
 BYPASS = "bypass"
 """name = table; value = Bypass."""
 BIG_TRANSACTIONS = "big-transactions"
@@ -237,6 +239,19 @@ class Repair:
     next_ms: int = 0
     poison: bool = False
     """True: it waits for a person (untransformable, oversize, orphan); it blocks nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedWork:
+    """One parcel of the work queue where that is in the control table."""
+
+    key: str
+    body: Mapping[str, Any]
+    owner: str = ""
+    """The claim of whoever works on it; a record that stands still is nobody's."""
+    counter: int = 0
+    reason: str = ""
+    """Why it lies with the dead letters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The process that reads streams, copies and repairs."""
 
 from consumers.consumer import Consumer
+from consumers.mutations import Mutations
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.process import Parts, run, running
+from dualwrite.wiring.queues import mutation_feed, work_queue
 
 
 def run_consumer(settings: Settings) -> None:
@@ -22,6 +24,10 @@ async def _consumer(parts: Parts) -> None:
         parts.clock,
         parts.metrics,
         process_id=parts.process_id,
+        probe_table=_probe_table(parts),
+        queue=await work_queue(parts),
+        feed=await mutation_feed(parts),
+        mutations=Mutations(images=parts.settings.feed_images),
     )
     await member.start()
     async with running(parts, member.run(), consumer.run()):
@@ -29,3 +35,10 @@ async def _consumer(parts: Parts) -> None:
         await parts.stop.wait()
         await consumer.stop()
         await member.stop()
+
+
+def _probe_table(parts: Parts) -> str:
+    """Statements of one call cannot go to two places, so there none are used."""
+    if parts.migration.apart:
+        return ""
+    return f"{parts.migration.control_table}-probe-{parts.process_id}"

@@ -5,14 +5,18 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from verifier.rehearsal.processes import ChildFailed, Processes
+from verifier.rehearsal import jvm
+from verifier.rehearsal.processes import Child, ChildFailed, Processes
 
 EMBEDDED = "ministack"
 PROGRAM = [sys.executable, "-m", "verifier.rehearsal.embedded"]
-START_SECONDS_MAX = 60.0
+LOCAL = "dynamodb-local"
+LOCAL_MAIN = "software.amazon.dynamodb.services.local.main.ServerRunner"
+START_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.1
 
 
@@ -33,7 +37,9 @@ def free_port() -> int:
 
 
 async def start(processes: Processes, wanted: str) -> Engine:
-    """Start the embedded engine, or take the one at a URL. Raises ChildFailed."""
+    """Start the embedded engine or DynamoDB Local, or take the one at a URL. Raises ChildFailed."""
+    if wanted == LOCAL:
+        return await _local(processes)
     if wanted != EMBEDDED:
         await _answers(wanted.rstrip("/"), None)
         return Engine(wanted.rstrip("/"), "external")
@@ -48,14 +54,32 @@ async def start(processes: Processes, wanted: str) -> Engine:
     }
     child = await processes.start_mute("engine", PROGRAM, environment)
     url = f"http://127.0.0.1:{port}"
-    deadline = asyncio.get_running_loop().time() + START_SECONDS_MAX
-    while not await asyncio.to_thread(_healthy, f"{url}/_ministack/health"):
-        if not child.alive:
-            raise ChildFailed("the embedded engine ended before it answered; see logs/engine.log")
-        if asyncio.get_running_loop().time() > deadline:
-            raise ChildFailed(f"the embedded engine did not answer in {START_SECONDS_MAX:g} s")
-        await asyncio.sleep(POLL_SECONDS)
+    await until_healthy(child, "engine", lambda: _healthy(f"{url}/_ministack/health"))
     return Engine(url, "MiniStack")
+
+
+async def _local(processes: Processes) -> Engine:
+    """DynamoDB Local: one database for all, in memory."""
+    port = free_port()
+    jars = await jvm.jars("dynamodb-local")
+    # A command line of the engine's own documentation; it binds all interfaces, no flag helps.
+    command = [jvm.java(), "-Xmx1g", "-cp", jars, LOCAL_MAIN, "-inMemory", "-sharedDb"]
+    command += ["-disableTelemetry", "-port", str(port)]
+    child = await processes.start_mute("engine", command, {})
+    url = f"http://127.0.0.1:{port}"
+    await until_healthy(child, "engine", lambda: _healthy(url))
+    return Engine(url, "DynamoDB Local")
+
+
+async def until_healthy(child: Child, name: str, healthy: Callable[[], bool]) -> None:
+    """Wait until a program answers; ``healthy`` is asked in a thread. Raises ChildFailed."""
+    deadline = asyncio.get_running_loop().time() + START_SECONDS_MAX
+    while not await asyncio.to_thread(healthy):
+        if not child.alive:
+            raise ChildFailed(f"the {name} ended before it answered; see logs/{name}.log")
+        if asyncio.get_running_loop().time() > deadline:
+            raise ChildFailed(f"the {name} did not answer in {START_SECONDS_MAX:g} s")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _answers(url: str, path: str | None) -> None:

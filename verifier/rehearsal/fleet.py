@@ -29,7 +29,10 @@ class Ports:
 class Fleet:
     """Two proxies, two consumers, one controller."""
 
-    def __init__(self, processes: Processes, program: str, spec: Path, engine_url: str) -> None:
+    def __init__(
+        self, processes: Processes, program: str, spec: Path, engine_url: str, queue: str
+    ) -> None:
+        self._queue = queue
         self._processes = processes
         self._program = program
         self._options = ("--spec", str(spec), "--endpoint", engine_url)
@@ -68,6 +71,8 @@ class Fleet:
         command = [self._program, VERBS[role], *self._options]
         if role == "proxy":
             command += ["--port", str(self._ports[name].serve)]
+        if role == "consumer":
+            command += ["--queue", self._queue]
         command += ["--metrics-port", str(self._ports[name].metrics)]
         self._children[name] = await self._processes.start(name, command)
 

@@ -13,7 +13,7 @@ ITEMS_DEFAULT = 20_000
 RATE_DEFAULT = 80.0
 """Writes a second; what two busy cores hold with some margin, engine and clients included."""
 DWELL_DEFAULT = 2.0
-STEP_SECONDS_DEFAULT = 150.0
+STALL_SECONDS_DEFAULT = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,13 @@ class Options:
     items: int = ITEMS_DEFAULT
     rate: float = RATE_DEFAULT
     engine: str = "ministack"
+    queue: str = "memory"
+    """As ``--queue``; "kafka" alone: a broker of the rehearsal's own."""
     faults: bool = True
     dwell_seconds: float = DWELL_DEFAULT
     """How long the workload goes on in each step after its conditions hold."""
-    step_seconds_max: float = STEP_SECONDS_DEFAULT
+    stall_seconds_max: float = STALL_SECONDS_DEFAULT
+    """How long a step may wait while nothing it waits for comes nearer."""
     workers: int = 4
     """Workload processes; half of them are restarted in the new dialect."""
 

@@ -17,6 +17,7 @@ from dualwrite.spec_file import load as load_spec
 from examples.ai_coordination_engine import dataset
 from examples.ai_coordination_engine import tables as old_tables
 from examples.ai_coordination_engine.edge_rows import EdgeRow, Expected
+from verifier.rehearsal import broker as brokers
 from verifier.rehearsal import engine as engines
 from verifier.rehearsal import faults as fault_plan
 from verifier.rehearsal.casting import cast, hot_rows, sites_of
@@ -140,9 +141,10 @@ class Rehearsal:
         story.note = "starting the engine"
         engine = await engines.start(processes, options.engine)
         story.engine = f"{engine.name} at {engine.url}"
+        queue = await brokers.start(processes, options.queue, options.report)
         story.note = f"loading about {options.items} items"
         await asyncio.to_thread(self._load, engine.url, migration)
-        fleet = Fleet(processes, self._wiring.program, self._wiring.spec, engine.url)
+        fleet = Fleet(processes, self._wiring.program, self._wiring.spec, engine.url, queue)
         story.note = "preparing: dualwrite check --apply"
         await fleet.prepare()
         async with self._wiring.connect(engine.url) as world:
@@ -214,7 +216,7 @@ class Rehearsal:
             self._wiring,
             monitor,
             dwell_seconds=options.dwell_seconds,
-            step_seconds_max=options.step_seconds_max,
+            stall_seconds_max=options.stall_seconds_max,
             on_step=lambda step: self._on_step(step, fleet),
         )
         forth = [

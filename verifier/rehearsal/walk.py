@@ -8,8 +8,16 @@ from dualwrite.core.errors import DualwriteError
 from dualwrite.core.phases import Kind, Phase, Side
 from dualwrite.core.records import SWEEP, Command, SweepOrder, load
 from verifier.rehearsal.gaps import Flip, Window
-from verifier.rehearsal.monitor import Monitor
+from verifier.rehearsal.monitor import Monitor, Seen
 from verifier.rehearsal.options import Wiring, World
+from verifier.rehearsal.patience import (
+    Patience,
+    Settling,
+    backfill_shown,
+    least,
+    states_shown,
+    sweep_shown,
+)
 
 ALL = "*"
 WHO = "rehearsal"
@@ -20,11 +28,13 @@ AGAIN_SECONDS = 0.7
 """Before a refused command is asked for again."""
 MARGIN_SECONDS = 1.0
 """A flip's window reaches this far before the command and past its last acknowledgement."""
+SWEEPS_MAX = 6
+"""Sweeps in a row that find no less than those before; then more of them will not help."""
 SWEEP_GATES = frozenset({"sweep_clean", "swept_since_flip"})
 
 
 class StepFailed(DualwriteError):
-    """A step's conditions did not come true in time, or its command failed."""
+    """A step's conditions came no nearer for too long, or its command failed."""
 
 
 @dataclass(slots=True)
@@ -63,14 +73,14 @@ class Walk:
         monitor: Monitor,
         *,
         dwell_seconds: float,
-        step_seconds_max: float,
+        stall_seconds_max: float,
         on_step: Callable[[Step], None],
     ) -> None:
         self._world = world
         self._ask_controller = wiring.ask
         self._monitor = monitor
         self._dwell_seconds = dwell_seconds
-        self._step_seconds_max = step_seconds_max
+        self._stall_seconds_max = stall_seconds_max
         self._on_step = on_step
         self.steps: list[Step] = []
         self.flips: list[Flip] = []
@@ -95,7 +105,7 @@ class Walk:
     def advance(self, goal: Phase) -> Callable[[Step], Awaitable[None]]:
         async def body(step: Step) -> None:
             await self._until_done(step, "advance", goal.value)
-            await self._until(step, f"all tables are {goal.value}", lambda: self._all_at(goal))
+            await self._until_all_at(step, goal)
 
         return body
 
@@ -109,12 +119,8 @@ class Walk:
         goal = Phase.ATOMIC_NEW if direction is Side.NEW else Phase.ATOMIC_OLD
 
         async def body(step: Step) -> None:
-            begun = self._now()
-            while True:
-                begun = self._now()
-                if await self._once(step, verb, ""):
-                    break
-            await self._until(step, f"all tables are {goal.value}", lambda: self._all_at(goal))
+            begun = await self._until_done(step, verb, "")
+            await self._until_all_at(step, goal)
             window = Window(begun - MARGIN_SECONDS, self._now() + MARGIN_SECONDS)
             self.flips.append(Flip(direction, window))
             await self._world.clock.sleep(MARGIN_SECONDS)
@@ -126,11 +132,16 @@ class Walk:
         await self._until_done(step, "backfill-start", BACKFILL)
         tables = [table.name for table in self._world.migration.tables]
         await self._until(
-            step, "the backfill is over", lambda: all(map(self._monitor.seen.backfilled, tables))
+            step,
+            "the backfill is over",
+            lambda: all(map(self._monitor.seen.backfilled, tables)),
+            backfill_shown,
         )
 
     async def sweep(self, step: Step) -> None:
         """Compare everything, until a sweep is clean."""
+        drift_min: int | None = None
+        in_vain = 0
         while True:
             step.sweeps += 1
             await self._until_done(step, "verify", "")
@@ -138,10 +149,14 @@ class Walk:
                 record.name: load(SweepOrder, record.value).run
                 for record in await self._world.records.list(SWEEP)
             }
-            await self._until(step, "the sweep is over", partial(self._swept, runs))
+            await self._until(step, "the sweep is over", partial(self._swept, runs), sweep_shown)
             if all(self._monitor.seen.swept[name].clean for name in runs):
                 return
-            self._in_time(step, "a sweep is clean")
+            drift = self._monitor.seen.drift
+            in_vain = 0 if drift_min is not None and drift < drift_min else in_vain + 1
+            drift_min = least(drift_min, drift)
+            if in_vain >= SWEEPS_MAX:
+                raise StepFailed(f"{step.name}: {in_vain} sweeps found {drift_min} keys or more")
 
     async def too_early(self, verb: str, argument: str = "") -> None:
         """Ask for what a closed gate must refuse."""
@@ -166,49 +181,72 @@ class Walk:
                 name in seen.streams and seen.streams[name].tip_ms > since_ms for name in names
             )
 
-        await self._until(step, "the streams are drained and no repair waits", applied)
+        settling = Settling(since_ms + 1)
+        await self._until(
+            step, "the streams are drained and no repair waits", applied, settling.shown
+        )
 
     # -- asking and waiting ----------------------------------------------------------------------
 
-    async def _until_done(self, step: Step, verb: str, argument: str) -> None:
-        while not await self._once(step, verb, argument):
-            pass
-
-    async def _once(self, step: Step, verb: str, argument: str) -> bool:
-        """Ask once; where gates are closed, do what opens them and say False."""
-        command = await self._command(verb, argument)
-        if command.status == "done":
-            return True
-        if command.status != "refused":
-            raise StepFailed(f"{step.name}: {verb} {argument} {command.status}: {command.message}")
-        closed = {gate["gate"] for gate in command.gates}
-        if not step.refusals:
-            step.refusals = sorted(
-                {f"{gate['gate']}: {gate['reason']}" for gate in command.gates}
-            ) or [command.message]
-        self._in_time(step, f"{verb} {argument} is accepted ({command.message})")
-        if closed & SWEEP_GATES:
-            await self.sweep(step)
-        else:
-            await self._world.clock.sleep(AGAIN_SECONDS)
-        return False
+    async def _until_done(self, step: Step, verb: str, argument: str) -> float:
+        """Ask until it is done; where gates are closed, do what opens them. When it was asked for
+        the last time, in monotonic seconds."""
+        patience = Patience(self._stall_seconds_max, self._now())
+        settling = Settling(self._world.clock.wall_ms())
+        closed_min: int | None = None
+        while True:
+            begun = self._now()
+            command = await self._command(verb, argument)
+            if command.status == "done":
+                return begun
+            if command.status != "refused":
+                raise StepFailed(
+                    f"{step.name}: {verb} {argument} {command.status}: {command.message}"
+                )
+            closed = {gate["gate"] for gate in command.gates}
+            step.refusals = (
+                step.refusals
+                or sorted({f"{gate['gate']}: {gate['reason']}" for gate in command.gates})
+                or [command.message]
+            )
+            if closed & SWEEP_GATES:
+                await self.sweep(step)
+            else:
+                await self._world.clock.sleep(AGAIN_SECONDS)
+            await self._monitor.read_control()
+            closed_min = least(closed_min, len(command.gates))
+            shown = (step.sweeps, closed_min, settling.shown(self._monitor.seen))
+            if not patience.lasts(shown, self._now()):
+                raise self._in_vain(step, f"{verb} {argument} is accepted ({command.message})")
 
     async def _command(self, verb: str, argument: str) -> Command:
         command = Command(verb, ALL, argument, reason="rehearsal", who=WHO)
-        return await self._ask_controller(self._world, command, self._step_seconds_max)
+        return await self._ask_controller(self._world, command, self._stall_seconds_max)
 
-    async def _until(self, step: Step, what: str, holds: Callable[[], bool]) -> None:
+    async def _until_all_at(self, step: Step, goal: Phase) -> None:
+        what = f"all tables are {goal.value}"
+        await self._until(step, what, lambda: self._all_at(goal), states_shown)
+
+    async def _until(
+        self,
+        step: Step,
+        what: str,
+        holds: Callable[[], bool],
+        progress: Callable[[Seen], object],
+    ) -> None:
+        """Wait for as long as ``progress`` shows any. Raises StepFailed."""
+        patience = Patience(self._stall_seconds_max, self._now())
         await self._monitor.read_control()
         while not holds():
-            self._in_time(step, what)
+            if not patience.lasts(progress(self._monitor.seen), self._now()):
+                raise self._in_vain(step, what)
             await self._world.clock.sleep(POLL_SECONDS)
             await self._monitor.read_control()
 
-    def _in_time(self, step: Step, what: str) -> None:
-        if self._now() - step.started > self._step_seconds_max:
-            raise StepFailed(
-                f"{step.name}: waited {self._step_seconds_max:g} s in vain until {what}"
-            )
+    def _in_vain(self, step: Step, what: str) -> StepFailed:
+        return StepFailed(
+            f"{step.name}: nothing moved for {self._stall_seconds_max:g} s, waiting until {what}"
+        )
 
     def _all_at(self, goal: Phase) -> bool:
         states = self._monitor.seen.states

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from random import Random
-from typing import Any, cast
+from typing import Any
 
-from consumers.apply import Applier
 from consumers.changes import Change
 from consumers.effort import Effort
 from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.coordinator import Streams
-from dualwrite.core.items import KeyAttribute
-from dualwrite.core.phases import Kind, Side
+from consumers.streams.shards import StreamName
+from dualwrite.core.phases import Side
 from dualwrite.core.records import (
     BARRIER,
     MEMBER,
@@ -26,32 +25,17 @@ from dualwrite.core.records import (
     dump,
     load,
 )
-from dualwrite.core.spec import (
-    Derivation,
-    KeySchema,
-    MigratedTable,
-    Migration,
-    TableSide,
-)
 from tests.fakes.clock import VirtualClock
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
 from tests.fakes.shards import FakeStreams
 
-PLACE = TableSide("t", KeySchema(KeyAttribute("id")))
-TABLE = MigratedTable("t", Kind.IN_PLACE, PLACE, PLACE, Derivation(None, None, ()))
-MIGRATION = Migration("m", "#", (TABLE,), "control")
-
 
 class Sink:
     """Stands for the applier: remembers what it took, and applies it when told."""
 
-    class Keys:
-        def __init__(self) -> None:
-            self.lagging: set[Side] = set()
-
     def __init__(self) -> None:
-        self.keys = self.Keys()
+        self.lagging: set[Side] = set()
         self.taken: list[tuple[str, Mark]] = []
         self.apply = True
 
@@ -74,8 +58,8 @@ class Process:
         self.world = world
         pace = Pace()
         self.streams = Streams(
-            world.engine, world.records, MIGRATION,
-            {"t": cast(Applier, self.sink)}, Consumers(world.clock, name), world.flush,
+            world.engine, world.records, {StreamName("t", Side.OLD): "t"},
+            {"t": self.sink}, Consumers(world.clock, name), world.flush,
             world.clock,
             MemoryMetrics(), Effort(world.clock, Random(name), pace), pace,
         )  # fmt: skip

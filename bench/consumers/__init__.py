@@ -1,0 +1,1 @@
+"""What the consumers and the sweep get done on one core, before a real engine on the other."""

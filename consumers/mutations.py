@@ -1,0 +1,134 @@
+"""Tells the mutation feed of each committed write, as the leader's stream shows it.
+
+At least once: a checkpoint waits until what it passes is told, and events carry an id that is the
+same each time. A feed that is away delays checkpoints, never the migration of data.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consumers.changes import Change
+from consumers.effort import Effort
+from consumers.pace import Pace
+from consumers.prefix import Mark
+from dualwrite.core.errors import EngineError
+from dualwrite.core.items import HIDDEN, Item, key_token, stamp_of
+from dualwrite.core.phases import Side, TableState
+from dualwrite.core.ports import Clock, MutationFeed, Parcel
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import Stamp
+
+BATCH_MAX = 500
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Mutations:
+    """What the feed is told; without ``images`` no item contents but the key."""
+
+    images: bool = False
+
+    def event(
+        self, table: MigratedTable, side: Side, state: TableState, change: Change
+    ) -> Parcel | None:
+        """One committed write; None for a record of the service's own, or of the follower."""
+        if change.only_annotates or side is not _leader_of(state, change):
+            return None
+        key = key_token(change.keys, table.side(side).keys)
+        stamp, before = stamp_of(change.new), stamp_of(change.old)
+        fresh = stamp is not None and stamp != before
+        body: dict[str, Any] = {
+            "id": stamp if fresh else f"{table.name}/{side.value}/{change.sequence}",
+            "event": _kind(change),
+            "table": table.name,
+            "side": side.value,
+            "key": change.keys,
+            "stamp": stamp,
+            "stamp_before": before,
+            "at_ms": change.created_ms,
+            "by_ttl": change.by_ttl,
+        }
+        if self.images:
+            body |= {"before": _visible(change.old), "after": _visible(change.new)}
+        return Parcel(f"{table.name}/{key}", body)
+
+
+class Teller:
+    """Holds marks back until their events are told."""
+
+    def __init__(
+        self,
+        feed: MutationFeed,
+        mutations: Mutations,
+        clock: Clock,
+        effort: Effort,
+        pace: Pace,
+    ) -> None:
+        self._feed = feed
+        self._mutations = mutations
+        self._clock = clock
+        self._effort = effort
+        self._pace = pace
+        self._waiting: deque[tuple[Parcel, Mark]] = deque()
+        """Bounded by the readers, which stop where too many marks are open."""
+
+    def note(
+        self, table: MigratedTable, side: Side, state: TableState, change: Change, mark: Mark
+    ) -> None:
+        """Take in one record."""
+        event = self._mutations.event(table, side, state, change)
+        if event is not None:
+            mark.held = True
+            self._waiting.append((event, mark))
+
+    async def run(self) -> None:
+        """Tell, for ever, in the order in which records came."""
+        failures = 0
+        while True:
+            batch = [self._waiting[at] for at in range(min(BATCH_MAX, len(self._waiting)))]
+            if not batch:
+                await self._clock.sleep(self._pace.apply_seconds)
+                continue
+            try:
+                await self._feed.tell([event for event, _ in batch])
+            except EngineError as error:
+                failures += 1
+                log.warning("the mutation feed does not answer", error=str(error))
+                await self._effort.back_off(failures)
+                continue
+            failures = 0
+            for _ in batch:
+                _, mark = self._waiting.popleft()
+                mark.held = False
+            await asyncio.sleep(0)
+
+
+def _leader_of(state: TableState, change: Change) -> Side:
+    """The side that decided the write: a record may be read after the lead has changed hands."""
+    leader = state.phase.leader
+    text = stamp_of(change.new)
+    if text is None or text == stamp_of(change.old):
+        return leader
+    try:
+        stamp = Stamp.parse(text)
+    except ValueError:
+        return leader
+    return leader.other if stamp.epoch < state.lead_epoch else leader
+
+
+def _kind(change: Change) -> str:
+    if change.new is None:
+        return "remove"
+    return "insert" if change.old is None else "modify"
+
+
+def _visible(item: Item | None) -> Mapping[str, Any] | None:
+    if item is None:
+        return None
+    return {name: value for name, value in item.items() if name not in HIDDEN}

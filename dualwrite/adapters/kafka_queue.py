@@ -1,0 +1,190 @@
+"""The work queue on Kafka: a topic a lane, keyed by item key; consumer groups share it out.
+
+kafka-python blocks, so it runs in threads: one a lane reads, one writes, one asks for offsets.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from dualwrite.adapters.kafka_reader import LaneReader, Message
+from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace, Topics, reached
+from dualwrite.core.errors import EngineError
+from dualwrite.core.ports import Job, Lane, Parcel, Ticket
+
+T = TypeVar("T")
+
+SENT_SECONDS_MAX = 10.0
+"""After which a message that no broker acknowledged is given up by us; it may be in."""
+OFFSETS_SECONDS = 0.05
+"""Committed offsets are asked for no more often than this."""
+IDS_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """An idempotent producer that every replica in sync acknowledges. Blocks."""
+
+    def __init__(self, place: KafkaPlace) -> None:
+        self._place = place
+        self._producer: KafkaProducer | None = None
+
+    def send(self, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+        """Send keyed messages; the partition and offset of each. Raises Unreachable, after which
+        any of them may be in."""
+        with reached(self._place):
+            try:
+                producer = self._connected()
+                sent = [producer.send(topic, value, key) for key, value in messages]
+                deadline = time.monotonic() + SENT_SECONDS_MAX
+                stored = [one.get(timeout=max(0.001, deadline - time.monotonic())) for one in sent]
+            except Exception:
+                # What a producer knows of its sequence is void after an error: begin anew.
+                self.close()
+                raise
+        return [(one.partition, one.offset) for one in stored]
+
+    def close(self) -> None:
+        if self._producer is not None:
+            with contextlib.suppress(KafkaError, OSError, RuntimeError):
+                self._producer.close(timeout=1.0)
+            self._producer = None
+
+    def _connected(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=list(self._place.servers),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=2,
+                allow_auto_create_topics=False,
+                max_block_ms=REQUEST_MS,
+                request_timeout_ms=REQUEST_MS,
+                delivery_timeout_ms=int(SENT_SECONDS_MAX * 1000),
+                bootstrap_timeout_ms=REQUEST_MS,
+                reconnect_backoff_max_ms=1_000,
+                metadata_max_age_ms=5_000,
+            )
+        return self._producer
+
+
+class KafkaQueue:
+    """A ``WorkQueue`` over Kafka; ``start`` before use."""
+
+    def __init__(self, place: KafkaPlace, *, lanes: Collection[Lane] = tuple(Lane)) -> None:
+        """``lanes`` that this process takes work from."""
+        self._place = place
+        self._lanes = frozenset(lanes) - {Lane.DEAD}
+        self._topics = Topics(place)
+        self._sender = Sender(place)
+        self._writing = ThreadPoolExecutor(1, "kafka writes")
+        self._asking = ThreadPoolExecutor(1, "kafka asks")
+        self._readers: dict[Lane, LaneReader] = {}
+        self._ids: dict[str, str] = {}
+        self._ids_at = 0.0
+        self._offsets: dict[Lane, dict[str, int]] = {}
+        self._offsets_at: dict[Lane, float] = {}
+        self._closed = False
+
+    async def start(self) -> None:
+        """Create and check the topics, and join the groups. Raises WrongTopic, Unreachable."""
+        logging.getLogger("kafka").setLevel(logging.ERROR)  # it warns of each of its retries
+        await self._in(self._asking, self._ensure)
+        for lane in self._lanes:
+            topic = self._place.topic(lane.value)
+            reader = LaneReader(
+                self._place, topic, self._place.group(lane), partial(self._id_of, topic)
+            )
+            self._readers[lane] = reader
+            reader.start()
+
+    async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
+        topic = self._place.topic(lane.value)
+        messages = [(parcel.key.encode(), orjson.dumps(parcel.body)) for parcel in parcels]
+        identity = await self._in(self._asking, partial(self._current, topic))
+        stored = await self._in(self._writing, partial(self._sender.send, topic, messages))
+        return tuple(Ticket(f"{identity}/{partition}", at) for partition, at in stored)
+
+    async def take(self, lane: Lane, most: int) -> tuple[Job, ...]:
+        return tuple(_job(lane, message) for message in self._readers[lane].take(most))
+
+    async def ack(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._readers[job.lane].ack(int(job.ticket.place), job.ticket.number, job.claim)
+
+    async def bury(self, parcel: Parcel, reason: str) -> None:
+        await self.put(Lane.DEAD, [Parcel(parcel.key, {"reason": reason, "parcel": parcel.body})])
+
+    async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        now = time.monotonic()
+        if now - self._offsets_at.get(lane, 0.0) >= OFFSETS_SECONDS:
+            self._offsets[lane] = await self._in(self._asking, partial(self._committed, lane))
+            self._offsets_at[lane] = now
+        offsets = self._offsets[lane]
+        return frozenset(one for one in tickets if offsets.get(one.place, 0) > one.number)
+
+    async def step_back(self, lane: Lane) -> None:
+        self._readers[lane].step_back()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(asyncio.to_thread(reader.stop) for reader in self._readers.values()))
+        with contextlib.suppress(EngineError):
+            await self._in(self._writing, self._sender.close)
+        with contextlib.suppress(EngineError):
+            await self._in(self._asking, self._topics.close)
+        self._writing.shutdown(wait=False)
+        self._asking.shutdown(wait=False)
+
+    # -- in threads ---------------------------------------------------------------------------
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _ensure(self) -> None:
+        self._ids = self._topics.ensure(tuple(lane.value for lane in Lane))
+        self._ids_at = time.monotonic()
+
+    def _current(self, topic: str) -> str:
+        """A topic's id, known from before the message is sent: so an id never names a topic that
+        the message did not go to, unless that topic is gone. Topics that are gone are made anew."""
+        if time.monotonic() - self._ids_at > IDS_SECONDS:
+            self._ensure()
+        return self._ids[topic]
+
+    def _id_of(self, topic: str) -> str | None:
+        return self._topics.ids((topic,)).get(topic)
+
+    def _committed(self, lane: Lane) -> dict[str, int]:
+        """Offsets by ticket place: only those of the topic that their commit names."""
+        topic = self._place.topic(lane.value)
+        found: dict[Any, Any] = self._topics.committed(self._place.group(lane))
+        return {
+            f"{commit.metadata}/{where.partition}": commit.offset
+            for where, commit in found.items()
+            if where.topic == topic and commit.metadata
+        }
+
+
+def _job(lane: Lane, message: Message) -> Job:
+    """A message as a job; one that is no JSON object has an empty body, which nobody understands
+    and the worker buries."""
+    try:
+        body = orjson.loads(message.value)
+    except ValueError:
+        body = {}
+    parcel = Parcel(message.key.decode(errors="replace"), body if isinstance(body, dict) else {})
+    return Job(lane, parcel, Ticket(str(message.partition), message.offset), message.claim)

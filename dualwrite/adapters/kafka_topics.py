@@ -1,0 +1,155 @@
+"""The topics of the service: their names, their settings, and whether those of a broker will do."""
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from dualwrite.core.errors import DualwriteError, Unreachable
+from dualwrite.core.ports import Lane
+
+REQUEST_MS = 5_000
+PARTITIONS = 12
+"""More than there are consumers, so that each has a share; a topic may have more."""
+REPLICAS_WANTED = 3
+RETENTION_MS = 7 * 24 * 3600 * 1000
+RETENTION_MS_MIN = 24 * 3600 * 1000
+"""Work that waits longer is put in again, but dead letters and mutations are read by people."""
+MESSAGE_BYTES_MIN = 64 * 1024
+"""A dirty key is at most two key attributes, 3 KB."""
+
+
+class WrongTopic(DualwriteError):
+    """A topic exists whose settings would lose or reorder work; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPlace:
+    """Which brokers, and what the names of our topics and groups begin with."""
+
+    servers: tuple[str, ...]
+    prefix: str = "dualwrite"
+
+    def topic(self, name: str) -> str:
+        return f"{self.prefix}.{name}"
+
+    def group(self, lane: Lane) -> str:
+        """The consumer group of a lane's workers."""
+        return f"{self.prefix}.{lane.value}.workers"
+
+
+class Topics:
+    """Creates and checks topics, and knows their identities. Blocks; used by threads only."""
+
+    def __init__(self, place: KafkaPlace) -> None:
+        self._place = place
+        self._admin: KafkaAdminClient | None = None
+        self._lock = threading.Lock()
+
+    def ensure(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Create what lacks, check all; the topics' ids by name. Raises WrongTopic, Unreachable."""
+        topics = [self._place.topic(name) for name in names]
+        with self._lock, reached(self._place):
+            admin = self._client()
+            missing = [topic for topic in topics if topic not in admin.list_topics()]
+            if missing:
+                self._create(admin, missing)
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+            configs = admin.describe_configs(resources, config_filter="all")["topic"]
+            for topic in topics:
+                check({name: seen.get("value") for name, seen in configs[topic].items()}, topic)
+            return self._ids(admin, topics)
+
+    def ids(self, topics: tuple[str, ...]) -> dict[str, str]:
+        """The ids of those that exist, by name. Raises Unreachable."""
+        with self._lock, reached(self._place):
+            return self._ids(self._client(), list(topics))
+
+    def committed(self, group: str) -> dict[Any, Any]:
+        """A group's offsets by partition. Raises Unreachable."""
+        with self._lock, reached(self._place):
+            found: dict[Any, Any] = self._client().list_group_offsets(group).get(group, {})
+            return found
+
+    def close(self) -> None:
+        with self._lock:
+            if self._admin is not None:
+                self._admin.close()
+                self._admin = None
+
+    def _client(self) -> KafkaAdminClient:
+        if self._admin is None:
+            self._admin = KafkaAdminClient(
+                bootstrap_servers=list(self._place.servers),
+                request_timeout_ms=REQUEST_MS,
+                bootstrap_timeout_ms=REQUEST_MS,
+                reconnect_backoff_max_ms=1_000,
+                metadata_max_age_ms=5_000,
+            )
+        return self._admin
+
+    def _create(self, admin: KafkaAdminClient, topics: list[str]) -> None:
+        brokers = len(admin.describe_cluster()["brokers"])
+        replicas = min(REPLICAS_WANTED, brokers)
+        wanted = {
+            "num_partitions": PARTITIONS,
+            "replication_factor": replicas,
+            "configs": {
+                "cleanup.policy": "delete",
+                "retention.ms": str(RETENTION_MS),
+                "retention.bytes": "-1",
+                "min.insync.replicas": str(max(1, replicas - 1)),
+                "unclean.leader.election.enable": "false",
+            },
+        }
+        # Another consumer may start at the same time.
+        with contextlib.suppress(TopicAlreadyExistsError):
+            admin.create_topics(dict.fromkeys(topics, wanted))
+        admin.wait_for_topics(topics)
+
+    def _ids(self, admin: KafkaAdminClient, topics: list[str]) -> dict[str, str]:
+        return {
+            found["name"]: str(found["topic_id"])
+            for found in admin.describe_topics(topics)
+            if not found.get("error_code")
+        }
+
+
+def check(configs: Mapping[str, str | None], topic: str) -> None:
+    """Raises WrongTopic where a topic's settings would lose or reorder work."""
+
+    def number(name: str) -> int:
+        return int(configs.get(name) or 0)
+
+    wrong: list[str] = []
+    if configs.get("cleanup.policy") != "delete":
+        wrong.append(f"cleanup.policy is {configs.get('cleanup.policy')}, not delete")
+    if 0 <= number("retention.ms") < RETENTION_MS_MIN:
+        wrong.append(f"retention.ms is {number('retention.ms')}, under {RETENTION_MS_MIN}")
+    if configs.get("retention.bytes") not in ("-1", None):
+        wrong.append(f"retention.bytes is {configs['retention.bytes']}, not -1")
+    if number("max.message.bytes") < MESSAGE_BYTES_MIN:
+        wrong.append(f"max.message.bytes is {number('max.message.bytes')}, under 65536")
+    if configs.get("unclean.leader.election.enable") == "true":
+        wrong.append("unclean.leader.election.enable is true")
+    if wrong:
+        raise WrongTopic(f"topic {topic}: {'; '.join(wrong)}; change it, or choose another prefix")
+
+
+class reached:  # noqa: N801  # reads as a phrase: with reached(place)
+    """Turns whatever the client library raises for an absent broker into Unreachable."""
+
+    def __init__(self, place: KafkaPlace) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (KafkaError, OSError, TimeoutError)):
+            servers = ", ".join(self._place.servers)
+            raise Unreachable(f"Kafka at {servers}: {type(error).__name__}") from error

@@ -1,0 +1,85 @@
+"""Conditional batches: used where an engine shows them in its streams, and only there."""
+
+import secrets
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from consumers.probe import statements_are_streamed
+from dualwrite.core.phases import Side
+from tests.consumer_harness import World, note, run
+from tests.engines_local import dynamodb_local
+
+__all__ = ["dynamodb_local"]
+
+ROWS = 90
+
+
+@pytest.fixture
+def oracle(dynamodb_local: int, table_prefix: str) -> World:
+    """On DynamoDB Local, where PartiQL writes have stream records as on AWS."""
+    url = f"http://127.0.0.1:{dynamodb_local}"
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=50),
+    )
+    return World(url, client, table_prefix)
+
+
+def test_an_engine_that_hides_them_is_seen_through(
+    engine: str, boto: Any, table_prefix: str
+) -> None:
+    """MiniStack writes no stream record for PartiQL: a copy of a row that is deleted meanwhile
+    would stay. The probe leaves no table behind."""
+
+    async def go() -> None:
+        world = World(engine, boto, table_prefix)
+        name = f"{table_prefix}probe"
+        assert await statements_are_streamed(world.wire(), world.clock, name) is False
+        assert name not in boto.list_tables()["TableNames"]
+
+    run(go())
+
+
+def test_batches_copy_what_is_absent_and_only_that(oracle: World) -> None:
+    """On an engine that shows them: everything is copied, in few calls; what is newer stays; what
+    cannot be mapped is left; a row deleted while the backfill held it is on neither side."""
+
+    async def go() -> None:
+        for number in range(ROWS):
+            oracle.put(oracle.notes, Side.OLD, note(number, title=f"it's {number}"))
+        newer = oracle.mirrored(oracle.notes, note(3, title="newer"))
+        oracle.put(oracle.notes, Side.OLD, note(500, tenant="nobody"))
+        dynamo = oracle.wire()
+        deleted = note(7)
+
+        async def delete_between(operation: str, request: Any) -> None:
+            texts = [s["Statement"] for s in request.get("Statements", ())]
+            if any(text.startswith("INSERT") and "partition_key" in text for text in texts):
+                oracle.delete(oracle.notes, Side.OLD, deleted)
+
+        dynamo.before = delete_between
+        consumer = oracle.consumer(
+            dynamo=dynamo, probe_table=f"{oracle.prefix}probe-{secrets.token_hex(2)}"
+        )
+        oracle.order_backfill(oracle.notes)
+        async with oracle.consuming(consumer):
+            await oracle.until(lambda: oracle.backfilled(oracle.notes))
+            await oracle.drained()
+            await oracle.drained()
+        assert oracle.equal(oracle.notes)
+        stored = newer.stored(Side.NEW)
+        assert oracle.item(oracle.notes, Side.NEW, stored) == stored
+        assert len(oracle.items(oracle.notes, Side.NEW)) == ROWS - 1
+        assert dynamo.calls["BatchExecuteStatement"] > 0
+        assert dynamo.calls["PutItem"] < ROWS / 3
+        assert sum(one.left for one in oracle.segments(oracle.notes)) == 1
+        assert sum(one.present for one in oracle.segments(oracle.notes)) >= 1
+
+    run(go())

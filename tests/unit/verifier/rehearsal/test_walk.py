@@ -1,0 +1,76 @@
+"""The walk waits for what comes nearer and gives up on what does not."""
+
+import asyncio
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from dualwrite.core.records import BackfillOrder, Command, Segment
+from dualwrite.spec_file import load as load_spec
+from examples.ai_coordination_engine.tables import SPEC
+from tests.fakes.clock import VirtualClock
+from verifier.rehearsal.monitor import Monitor, Seen
+from verifier.rehearsal.options import Wiring, World
+from verifier.rehearsal.walk import StepFailed, Walk
+
+MIGRATION = load_spec(SPEC)
+PAGES = 40
+PAGE_SECONDS = 100.0
+
+
+class SlowMonitor:
+    """A backfill of which one page is copied every hundred seconds, up to ``pages``."""
+
+    def __init__(self, clock: VirtualClock, pages: int) -> None:
+        self._clock = clock
+        self._pages = pages
+        self.seen = Seen()
+
+    async def read_control(self) -> None:
+        page = min(self._pages, int(self._clock.monotonic_seconds() / PAGE_SECONDS))
+        segment = Segment(scanned=page, done=page == PAGES)
+        for table in MIGRATION.by_name:
+            self.seen.orders[table] = BackfillOrder("r", "run", 1, 0)
+            self.seen.segments[table] = [segment]
+
+
+def walk(clock: VirtualClock, pages: int) -> Walk:
+    async def ask(_world: World, command: Command, _timeout: float) -> Command:
+        return replace(command, status="done")
+
+    world = World(MIGRATION, cast(Walk, None), cast(Walk, None), clock)  # type: ignore[arg-type]
+    wiring = Wiring(SPEC, "", lambda _url: None, ask)  # type: ignore[arg-type,return-value]
+    return Walk(
+        world,
+        wiring,
+        cast(Monitor, SlowMonitor(clock, pages)),
+        dwell_seconds=0.0,
+        stall_seconds_max=150.0,
+        on_step=lambda _step: None,
+    )
+
+
+def test_a_backfill_may_take_as_long_as_it_moves() -> None:
+    """More than an hour on a slow machine, for items are still being copied."""
+
+    async def go() -> None:
+        clock = VirtualClock()
+        slow = walk(clock, PAGES)
+        await clock.drive(slow.step("backfill", slow.backfill), seconds_max=9000.0)
+        assert clock.monotonic_seconds() >= PAGES * PAGE_SECONDS
+
+    asyncio.run(go())
+
+
+def test_a_backfill_that_stands_still_fails_and_says_so() -> None:
+    """The message names the bound and what was waited for."""
+
+    async def go() -> None:
+        clock = VirtualClock()
+        stuck = walk(clock, 3)
+        with pytest.raises(StepFailed, match=r"nothing moved for 150 s, .* the backfill is over"):
+            await clock.drive(stuck.step("backfill", stuck.backfill), seconds_max=9000.0)
+        assert clock.monotonic_seconds() < 600.0
+
+    asyncio.run(go())
