@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dualwrite.core import metric_names
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import Key, KeySchema
-from dualwrite.core.naming import statements_of
+from dualwrite.core.naming import short_name, statements_of
 from dualwrite.core.partiql import (
     Binder,
     Insert,
@@ -118,7 +118,7 @@ def mentions(name: str, body: Body) -> bool:
     """Whether a statement is, or may be, about a table."""
     for text in statements_of(body):
         try:
-            if parse_statement(text).table == name:
+            if short_name(parse_statement(text).table) == name:
                 return True
         except ClientError:
             if _mentions(name, text):
@@ -142,7 +142,7 @@ def _member(migration: Migration, body: Body) -> Member:
         return Foreign(body, None)
     try:
         statement = parse_statement(text)
-        found = managed(migration, statement.table)
+        found = managed(migration, short_name(statement.table))
         if found is None:
             return Foreign(body, statement)
         refuse_names(tuple(names_of(statement.parsed)))
@@ -150,7 +150,8 @@ def _member(migration: Migration, body: Body) -> Member:
         mentions = next(_mentioned(migration, text), None) is not None
         return Faulty(body, error) if mentions else Foreign(body, None)
     table, dialect = found
-    return Asked(body, statement, statement.table, table.side(dialect).keys, table, dialect)
+    side = table.side(dialect)
+    return Asked(body, statement, side.name, side.keys, table, dialect)
 
 
 def _mentioned(migration: Migration, text: str) -> Iterator[tuple[MigratedTable, Side]]:

@@ -81,3 +81,15 @@ def test_a_transaction_of_statements_is_one(twin: Twin) -> None:
     assert codes == ["None", "ValidationError"]
     got = proxied.get_item(TableName=twin.name("tasks"), Key=twin.task_key(), ConsistentRead=True)
     assert "v" not in got["Item"]
+
+
+def test_a_table_may_be_named_by_its_arn(twin: Twin) -> None:
+    """As AWS allows it; it is the same table, and nothing of it goes upstream as it is."""
+    arn = '"arn:aws:dynamodb:us-east-1:000000000000:table/' + twin.name("tasks") + '"'
+    texts = [f"INSERT INTO {arn} VALUE {struct(twin.task())}",
+             said(twin, f"SELECT task_id FROM {arn} WHERE <TASK>"),
+             said(twin, f"SELECT dw_stamp FROM {arn} WHERE <TASK>")]  # fmt: skip
+    heard = [outcome(twin.rig.proxied, "execute_statement", Statement=text) for text in texts]
+    assert heard[0] == {"Items": []}
+    assert heard[1] == {"Items": [{"task_id": twin.task_key()["task_id"]}]}
+    assert "reserved by dualwrite" in heard[2]["message"]
