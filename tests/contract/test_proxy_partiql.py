@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions.reserved import RESERVED as DYNAMODB_RESERVED
 from dualwrite.core.items import HIDDEN
+from dualwrite.core.partiql import parse_statement
+from dualwrite.core.partiql.reserved import RESERVED
 from dualwrite.core.phases import Phase, Side
 from tests.contract.twins import CASES, Case, Twin, a_twin, a_twin_rig, comparable
 from tests.engines_chosen import EngineName
@@ -176,6 +180,23 @@ def test_wrong_statements_are_refused_as_on_a_plain_table(rig: Rig, text: str) -
         assert "error" in execute(twin, text)
         twin.both("get_item", TableName=twin.name("notes"), Key=twin.note_key(),
                   ConsistentRead=True)  # fmt: skip
+
+
+def test_the_reserved_words_are_those_of_the_engine(rig: Rig) -> None:
+    """A word is a name without quotes here exactly where it is one there."""
+    name = rig.tables["notes"].old.name
+    different = []
+    for word in sorted(RESERVED | DYNAMODB_RESERVED):
+        text = f"UPDATE \"plain-{name}\" SET {word}=1 WHERE endpoint_id='x' AND note_id='y'"
+        heard = outcome(rig.engine, "execute_statement", Statement=text)
+        try:
+            parse_statement(text)
+            ours = "ConditionalCheckFailedException"
+        except ValidationError:
+            ours = "ValidationException"
+        if heard["error"] != ours:
+            different.append(word)
+    assert different == []
 
 
 # -- reads ---------------------------------------------------------------------------------------
