@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from dualwrite.core import metric_names
-from dualwrite.core.callers import Keyring
+from dualwrite.core.callers import Caller, Keyring
 from dualwrite.core.errors import ClientError
 from dualwrite.core.operations import operation_in
 from dualwrite.core.ports import Clock, Metrics
@@ -34,6 +34,8 @@ EXPOSE_HEADERS = (
     b"x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date",
 )
 PREFLIGHT_SECONDS = b"172800"
+JUDGED_BYTES_MAX = 64 * 1024
+"""A refused request's body is parsed up to here, to say that it is no JSON."""
 LOG_PAUSE_SECONDS = 1.0
 """One refused caller in so much time is logged; the metric counts all of them."""
 
@@ -68,14 +70,25 @@ class Front:
         fields = fields_of(request.headers)
         if request.method != b"POST":
             return self._no_call(request, fields)
+        caller = None
+        callers = self._callers()
+        if callers is not None:
+            try:
+                caller = callers.verify(request, fields, self._clock.wall_ms() // 1000)
+            except ClientError as error:
+                return self._refused(error, request, fields)
         if b"content-encoding" in fields:
-            return await self._encoded(request, fields)
-        return await self._call(_in_utf8(request), fields)
+            return await self._encoded(request, fields, caller)
+        return await self._call(_in_utf8(request), fields, caller)
 
-    async def _encoded(self, request: HttpRequest, fields: Fields) -> HttpReply:
+    async def _encoded(
+        self, request: HttpRequest, fields: Fields, caller: Caller | None
+    ) -> HttpReply:
+        """What is signed is the encoded body: nothing is unpacked for who may not call."""
         try:
             with self._decoder.decoded(fields[b"content-encoding"], request.body) as content:
-                return await self._call(_in_utf8(request._replace(decoded=content)), fields)
+                plain = _in_utf8(request._replace(decoded=content))
+                return await self._call(plain, fields, caller)
         except Undecodable:
             # What DynamoDB says to what it cannot decode; nothing was looked at.
             error = ClientError("InternalServerError", "Internal server error", status=500)
@@ -83,32 +96,20 @@ class Front:
         except OverflowError:
             return BODY_TOO_LARGE
 
-    async def _call(self, request: HttpRequest, fields: Fields) -> HttpReply:
-        callers = self._callers()
-        if callers is not None:
+    async def _call(self, request: HttpRequest, fields: Fields, caller: Caller | None) -> HttpReply:
+        if caller is not None and not caller.key.access.everything:
             try:
-                self._admit(callers, request, fields)
+                _check_access(caller, request, fields)
             except ClientError as error:
                 return self._refused(error, request, fields)
         reply = await self._handler(request)
         return _cross_origin(reply) if b"origin" in fields else reply
 
-    def _admit(self, callers: Keyring, request: HttpRequest, fields: Fields) -> None:
-        """Verify a caller and what it may do. Raises ClientError."""
-        caller = callers.verify(request, fields, self._clock.wall_ms() // 1000)
-        key = caller.key
-        if key.access.everything:
-            return
-        operation = operation_in(fields.get(b"x-amz-target", b""))
-        if operation is None:
-            raise ClientError("UnknownOperationException", "")
-        key.access.check(operation, request.content, user=key.name, region=caller.region)
-
     def _refused(self, error: ClientError, request: HttpRequest, fields: Fields) -> HttpReply:
         """A request that is not even a call is told that, whoever sent it."""
         if request.body and _media_type(fields) not in JSON_TYPES:
             return self._unknown(fields)
-        if request.content and not _is_json(request.content):
+        if _judged(request, fields) and not _is_json(request.content):
             error = serialization("")
         elif operation_in(fields.get(b"x-amz-target", b"")) is None:
             error = ClientError("UnknownOperationException", "")
@@ -151,6 +152,20 @@ class Front:
             content_type = (b"content-type", JSON_TYPES[1])
         reply = error_reply(error, new_request_id(self._random), content_type)
         return _cross_origin(reply) if b"origin" in fields else reply
+
+
+def _check_access(caller: Caller, request: HttpRequest, fields: Fields) -> None:
+    """Whether a verified caller may do that. Raises ClientError."""
+    key = caller.key
+    operation = operation_in(fields.get(b"x-amz-target", b""))
+    if operation is None:
+        raise ClientError("UnknownOperationException", "")
+    key.access.check(operation, request.content, user=key.name, region=caller.region)
+
+
+def _judged(request: HttpRequest, fields: Fields) -> bool:
+    """Whether a refused request is worth a look at its body: a stranger's large one is not."""
+    return 0 < len(request.body) <= JUDGED_BYTES_MAX and b"content-encoding" not in fields
 
 
 def _in_utf8(request: HttpRequest) -> HttpRequest:

@@ -16,7 +16,7 @@ from dualwrite.core import metric_names
 from dualwrite.core.access import Access
 from dualwrite.core.callers import CallerKey, Keyring
 from dualwrite.core.operations import Action
-from dualwrite.proxy import encodings
+from dualwrite.proxy import encodings, front
 from dualwrite.proxy.front import Front
 from dualwrite.proxy.messages import HttpReply, HttpRequest
 from tests.fakes.metrics import MemoryMetrics
@@ -139,6 +139,19 @@ def test_a_compressed_body_hides_no_table() -> None:
         body = gzip.compress(b'{"TableName":"%b","Key":{}}' % name)
         request = sign(body=body, extra={"Content-Encoding": "gzip"})
         assert rig.ask(request).status == status
+
+
+def test_nothing_is_unpacked_or_parsed_for_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes that make many, or many that are no JSON, cost no more than their refusal."""
+    rig = Rig("*")
+    monkeypatch.setattr(front, "_is_json", lambda body: pytest.fail("it was parsed"))
+    monkeypatch.setattr(encodings, "_decode", lambda *_: pytest.fail("it was unpacked"))
+    for body, extra in (
+        (gzip.compress(bytes(1_000_000)), {"Content-Encoding": "gzip"}),
+        (b"x" * (front.JUDGED_BYTES_MAX + 1), {}),
+    ):
+        forged = sign(secret="guess", body=body, extra=extra)
+        assert rig.heard(forged)[1].endswith("#InvalidSignatureException")
 
 
 def test_refusals_are_logged_once_in_a_while_and_without_what_was_sent() -> None:
