@@ -59,6 +59,23 @@ def of_read(
     )
 
 
+def of_reads(
+    capacity: Mapping[str, Any], sizes: Iterable[tuple[int, int]], missing: int, unit: float
+) -> dict[str, Any]:
+    """What one table's items of a batch or transaction consumed: each is rounded for itself.
+
+    ``sizes``: each found item's stored and seen bytes; ``missing``: keys without an item; ``unit``:
+    what each step costs, 0.5, 1 or, in a transaction, 2. AWS charges a step for a key without an
+    item, DynamoDB Local none.
+    """
+    stored = seen = 0
+    for stored_bytes, bytes_seen in sizes:
+        stored += _steps(stored_bytes, READ_UNIT_BYTES)
+        seen += _steps(bytes_seen, READ_UNIT_BYTES)
+    charged = missing if capacity.get("CapacityUnits") == unit * (stored + missing) else 0
+    return corrected(capacity, unit * (stored + charged), unit * (seen + charged))
+
+
 def corrected(capacity: Mapping[str, Any], stored: float, seen: float) -> dict[str, Any]:
     """The units with ``seen`` in the place of ``stored``, if those are what the table consumed."""
     told = dict(capacity)

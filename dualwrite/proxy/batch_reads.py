@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dualwrite.core.capacity import of_reads, seen_bytes
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.items import Item, Key
+from dualwrite.core.items import Item, Key, size_bytes
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.plan import key_on
@@ -23,6 +24,8 @@ from dualwrite.proxy.views import capacity_as, client_item, merged
 
 KEYS_MAX = 100
 """AWS: BatchGetItem takes at most 100 keys."""
+
+PROJECTING = frozenset({"ProjectionExpression", "AttributesToGet"})
 
 States = Mapping[str, TableState]
 
@@ -79,7 +82,10 @@ async def batch_get(services: Services, body: Body, states: States) -> Body:
     for each, reply in zip(rounds, replies, strict=True):
         await _collect(services, each, reply, requests, shown)
         capacities += [
-            capacity_as(capacity, each.asks[capacity["TableName"]].client_name)
+            capacity_as(
+                _charged(capacity, each.asks[capacity["TableName"]], reply),
+                each.asks[capacity["TableName"]].client_name,
+            )
             for capacity in reply.get("ConsumedCapacity") or ()
         ]
     if body.get("ReturnConsumedCapacity", "NONE") != "NONE":
@@ -137,6 +143,20 @@ async def _collect(
             ask.client_name, {**requests[ask.client_name], "Keys": []}
         )
         unprocessed["Keys"] += keys
+
+
+def _charged(capacity: Body, ask: Ask, reply: Body) -> Body:
+    """One table's capacity as its items take it in the client's eyes, where they came whole."""
+    name, part = capacity["TableName"], ask.request
+    if ask.table is None or not PROJECTING.isdisjoint(part):
+        return capacity
+    items = (reply.get("Responses") or {}).get(name) or []
+    left = (reply.get("UnprocessedKeys") or {}).get(name) or {}
+    missing = len(part["Keys"]) - len(items) - len(left.get("Keys") or [])
+    sizes = [
+        (size_bytes(item), seen_bytes(ask.table, item, ask.side, ask.dialect)) for item in items
+    ]
+    return of_reads(capacity, sizes, missing, 1.0 if part.get("ConsistentRead") else 0.5)
 
 
 async def _show(services: Services, ask: Ask, item: Item) -> Item:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.capacity import corrected, of_read, of_write, seen_bytes
+from dualwrite.core.capacity import corrected, of_read, of_reads, of_write, seen_bytes
 from dualwrite.core.items import size_bytes
 from dualwrite.core.phases import Side
 from tests.proxy_harness import a_migration
@@ -70,3 +70,11 @@ def test_the_other_dialects_words_have_their_own_size() -> None:
     theirs |= item["dw_other"]["M"]
     assert seen_bytes(NOTES, item, Side.OLD, Side.NEW) == size_bytes(theirs)
     assert corrected({"CapacityUnits": 1.0}, 1.0, 1.0) == {"CapacityUnits": 1.0}
+
+
+def test_each_item_of_a_batch_is_rounded_for_itself() -> None:
+    """Missing ones cost a step each, or none; a number that the items do not give stands."""
+    sizes = [(4200, 4096), (100, 90)]
+    assert of_reads({"CapacityUnits": 4.0}, sizes, 1, 1.0) == {"CapacityUnits": 3.0}
+    assert of_reads({"CapacityUnits": 3.0}, sizes, 1, 1.0) == {"CapacityUnits": 2.0}
+    assert of_reads({"CapacityUnits": 5.0}, sizes, 1, 1.0) == {"CapacityUnits": 5.0}
