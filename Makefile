@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Engines beside MiniStack that the tests fetch and run against: none, all, or names with commas.
 ENGINES ?=
+# How long `make fuzz` runs: 5 kinds of expressions, and sequences of requests in 12 cases.
+EXAMPLES ?= 4000
+SEQUENCES ?= 40
 READY := $(VENV)/.ready
 # The seeds that `make simulate` runs: one, or the first and the last one.
 SEEDS ?= 1000..1049
 
-.PHONY: setup rehearse test check docs bench bench-consumers soak simulate clean lock
+.PHONY: setup rehearse test fuzz check docs bench bench-consumers soak simulate clean lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -30,6 +33,11 @@ check: $(READY)  ## style, types, import rules
 
 test: check  ## set up everything, then check and run the whole test suite; ENGINES=all on every engine
 	ENGINES=$(ENGINES) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+fuzz: $(READY)  ## our expressions, and the proxy, against DynamoDB Local: EXAMPLES each kind, SEQUENCES each phase
+	ENGINES=dynamodb-local DIFFERENTIAL_EXAMPLES=$(EXAMPLES) FUZZ_SEQUENCES=$(SEQUENCES) \
+	  $(BIN)/pytest -n 2 --timeout 0 tests/unit/core/test_expressions_engine.py \
+	  tests/contract/test_sequences.py $(ARGS)
 
 docs: $(READY)  ## renew what the documents take from the code
 	$(BIN)/python -m docs.generate

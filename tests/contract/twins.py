@@ -73,9 +73,14 @@ class Twin:
         return name if self.managed else FREE + name
 
     def both(
-        self, operation: str, apart: tuple[str, ...] = (), **parameters: Any
+        self,
+        operation: str,
+        apart: tuple[str, ...] = (),
+        unordered: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> dict[str, Any]:
-        """Call both, compare all but what stands ``apart``, and return what the client heard."""
+        """Call both, compare all but what stands ``apart``, and return what the client heard; lists
+        within ``unordered`` parts may come in any order."""
         mine = outcome(self.rig.proxied, operation, **parameters)
         plain = outcome(self.rig.engine, operation, **self._plain(parameters))
         left, right = unmarked(comparable(mine)), comparable(self._managed(plain))
@@ -84,6 +89,8 @@ class Twin:
         worded = SAME_WORDS[self.rig.engine_name] and LEGACY.isdisjoint(parameters)
         for name in apart if worded else ("message", *apart):
             left.pop(name, None), right.pop(name, None)
+        for side in (left, right):
+            side.update({name: in_one_order(side[name]) for name in unordered if name in side})
         assert left == right, operation
         return mine
 
@@ -183,6 +190,17 @@ def ordered(value: Any) -> Any:
             for key, inner in value.items()
         }
     return [ordered(inner) for inner in value] if isinstance(value, list) else value
+
+
+def in_one_order(value: Any) -> Any:
+    """Lists sorted by their members' texts: those of a scan or a batch have no order."""
+    if isinstance(value, dict):
+        return {name: in_one_order(inner) for name, inner in value.items()}
+    return sorted(value, key=_text) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    return str(sorted(value.items()) if isinstance(value, dict) else value)
 
 
 @contextmanager
