@@ -125,8 +125,20 @@ class _Keys(_Shape):
     range: _KeyAttribute | None = None
 
 
-class _Index(_Keys):
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+_Attributes = Annotated[list[_KeyAttribute], BeforeValidator(_listed)]
+
+
+class _Index(_Shape):
+    """The keys of a global index may have several attributes of each kind."""
+
+    hash: Annotated[_Attributes, Field(min_length=1, max_length=4)]
+    range: Annotated[_Attributes, Field(max_length=4)] = []
     kind: Literal["local", "global"] = "local"
+    projection: Literal["ALL", "KEYS_ONLY"] | list[_Name] = "ALL"
 
 
 class _Side(_Keys):
@@ -359,7 +371,7 @@ def _table(name: str, shape: _Table, mappings: Mapping[str, ValueMap]) -> Migrat
 
 def _side(shape: _Side) -> TableSide:
     indexes = tuple(
-        IndexSpec(name, _keys(index), index.kind == "local")
+        IndexSpec(name, _index_keys(index), index.kind == "local", _projected(index))
         for name, index in shape.indexes.items()
     )
     return TableSide(shape.name, _keys(shape), indexes)
@@ -368,6 +380,17 @@ def _side(shape: _Side) -> TableSide:
 def _keys(shape: _Keys) -> KeySchema:
     range_key = None if shape.range is None else _attribute(shape.range)
     return KeySchema(_attribute(shape.hash), range_key)
+
+
+def _index_keys(shape: _Index) -> KeySchema:
+    hashes, ranges = tuple(map(_attribute, shape.hash)), tuple(map(_attribute, shape.range))
+    return KeySchema(hashes[0], ranges[0] if ranges else None, hashes[1:], ranges[1:])
+
+
+def _projected(shape: _Index) -> tuple[str, ...] | None:
+    if shape.projection == "ALL":
+        return None
+    return () if shape.projection == "KEYS_ONLY" else tuple(shape.projection)
 
 
 def _attribute(shape: _Attribute) -> KeyAttribute:

@@ -218,7 +218,7 @@ def create_request(side: TableSide) -> dict[str, Any]:
             {
                 "IndexName": index.name,
                 "KeySchema": _key_schema(index.keys),
-                "Projection": {"ProjectionType": "ALL"},
+                "Projection": _projection(index),
             }
             for index in side.indexes
             if index.local is local
@@ -272,7 +272,7 @@ def _index_finding(
     name: str,
     side: Side,
     wanted: IndexSpec,
-    real: tuple[str, Sequence[Mapping[str, Any]]] | None,
+    real: tuple[str, Mapping[str, Any]] | None,
     described: Mapping[str, Any],
 ) -> Finding:
     mend = (
@@ -284,11 +284,16 @@ def _index_finding(
         return Finding(
             name, wanted.name, Standing.WRONG, "the spec names this index, the table lacks it", mend
         )
-    kind, schema = real
-    keys = _real_keys(schema, described)
+    kind, index = real
+    keys = _real_keys(index["KeySchema"], described)
     kind_wanted = "local" if wanted.local else "global"
+    holds, holds_wanted = _held(index.get("Projection") or {}), _held(_projection(wanted))
+    if keys == _wanted_keys(wanted.keys) and kind == kind_wanted and holds == holds_wanted:
+        served = "" if wanted.whole else f"; holds {holds}, so each design reads its own table's"
+        return Finding(name, wanted.name, Standing.OK, f"{kind}, {_key_text(keys)}{served}")
     if keys == _wanted_keys(wanted.keys) and kind == kind_wanted:
-        return Finding(name, wanted.name, Standing.OK, f"{kind}, {_key_text(keys)}")
+        what = f"the spec says that it holds {holds_wanted}, in the table it holds {holds}"
+        return Finding(name, wanted.name, Standing.WRONG, what, mend)
     return Finding(
         name,
         wanted.name,
@@ -314,15 +319,31 @@ def _stream_finding(name: str, described: Mapping[str, Any]) -> Finding:
     )
 
 
-def _indexes(described: Mapping[str, Any]) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
+def _indexes(described: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
     return {
-        index["IndexName"]: (kind, index["KeySchema"])
+        index["IndexName"]: (kind, index)
         for field, kind in (
             ("LocalSecondaryIndexes", "local"),
             ("GlobalSecondaryIndexes", "global"),
         )
         for index in described.get(field) or ()
     }
+
+
+def _projection(index: IndexSpec) -> dict[str, Any]:
+    """What an index holds, as CreateTable says it."""
+    if index.projected is None:
+        return {"ProjectionType": "ALL"}
+    if not index.projected:
+        return {"ProjectionType": "KEYS_ONLY"}
+    return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.projected)}
+
+
+def _held(projection: Mapping[str, Any]) -> str:
+    """The same for people; an engine that tells nothing holds whole items."""
+    names = sorted(projection.get("NonKeyAttributes") or ())
+    kind: str = projection.get("ProjectionType") or "ALL"
+    return f"{kind} {', '.join(names)}" if names else kind
 
 
 def _real_keys(
@@ -339,10 +360,7 @@ def _real_keys(
 
 
 def _wanted_keys(keys: KeySchema) -> dict[str, tuple[str, str]]:
-    return {
-        attribute.name: (kind, attribute.type)
-        for attribute, kind in zip(keys.attributes, ("HASH", "RANGE"), strict=False)
-    }
+    return {attribute.name: (kind, attribute.type) for attribute, kind in keys.roles}
 
 
 def _key_schema(keys: KeySchema) -> list[dict[str, str]]:

@@ -46,10 +46,24 @@ class KeySchema:
 
     hash: KeyAttribute
     range: KeyAttribute | None = None
+    more_hashes: tuple[KeyAttribute, ...] = ()
+    more_ranges: tuple[KeyAttribute, ...] = ()
+    """A global index has up to four attributes of each kind."""
 
     @property
     def attributes(self) -> tuple[KeyAttribute, ...]:
-        return (self.hash,) if self.range is None else (self.hash, self.range)
+        if not self.more_hashes and not self.more_ranges:
+            return (self.hash,) if self.range is None else (self.hash, self.range)
+        return tuple(attribute for attribute, _ in self.roles)
+
+    @property
+    def roles(self) -> tuple[tuple[KeyAttribute, str], ...]:
+        """Each attribute with its KeyType, in the order of a KeySchema: HASH before RANGE."""
+        ranges = () if self.range is None else (self.range, *self.more_ranges)
+        return (
+            *((attribute, "HASH") for attribute in (self.hash, *self.more_hashes)),
+            *((attribute, "RANGE") for attribute in ranges),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

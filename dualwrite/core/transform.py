@@ -220,7 +220,11 @@ def _fill(
 
 def _bytes_max(table: MigratedTable, name: str) -> int:
     keys = (table.new.keys, *(index.keys for index in table.new.indexes))
-    is_range = any(schema.range is not None and schema.range.name == name for schema in keys)
+    is_range = any(
+        kind == "RANGE" and attribute.name == name
+        for schema in keys
+        for attribute, kind in schema.roles
+    )
     return PART_BYTES_MAX if is_range else HASH_BYTES_MAX
 
 

@@ -12,10 +12,11 @@ from dualwrite.adapters.preflight import (
     Report,
     Standing,
     create_request,
+    side_findings,
     stream_view,
 )
 from dualwrite.core.items import KeyAttribute, KeySchema
-from dualwrite.core.phases import Kind
+from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import (
     Derivation,
     IndexSpec,
@@ -189,3 +190,22 @@ def test_an_index_unknown_to_the_spec_is_noted(boto: Any, migration: Migration) 
     create(boto, migration.tables[1].old)
     report = asyncio.run(preflight(boto, migration).check())
     assert (things.old.name, "extra-index") in said(report, Standing.NOTE)
+
+
+def test_an_index_holds_what_the_spec_says() -> None:
+    """One that holds less than the spec says would be read for what it lacks."""
+    whole = IndexSpec("kind-index", keys("endpoint_id", "kind"))
+    table = migration_of("p-").tables[0]
+    for said, real, standing in (
+        (None, {"ProjectionType": "ALL"}, Standing.OK),
+        (None, {"ProjectionType": "KEYS_ONLY"}, Standing.WRONG),
+        ((), {"ProjectionType": "KEYS_ONLY"}, Standing.OK),
+        (("a", "b"), {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["b", "a"]}, Standing.OK),
+        (("a",), {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["b"]}, Standing.WRONG),
+    ):
+        old = replace(table.old, indexes=(replace(whole, projected=said),))
+        described = create_request(old)
+        described["LocalSecondaryIndexes"][0]["Projection"] = real
+        findings = side_findings(replace(table, old=old), Side.OLD, described)
+        [found] = [each for each in findings if each.subject == "kind-index"]
+        assert found.standing is standing

@@ -249,6 +249,29 @@ def test_in_place_may_give_back_the_same_value(tmp_path: Path) -> None:
     assert "tenant has two meanings" in message
 
 
+def test_a_global_index_may_have_keys_of_several_attributes(tmp_path: Path) -> None:
+    """Up to four of each kind, and it may hold a part of the items only."""
+    index = (
+        '\n[tables.orders.new.indexes.by_place]\nkind = "global"\nhash = ["city", "street"]\n'
+        'range = [{ name = "house", type = "N" }, "flat"]\nprojection = ["v"]\n'
+    )
+    [table] = [t for t in load(write(tmp_path, SPEC + index)).tables if t.name == "orders"]
+    found = table.new.index("by_place")
+    assert found is not None
+    assert [(a.name, a.type, kind) for a, kind in found.keys.roles] == [
+        ("city", "S", "HASH"), ("street", "S", "HASH"), ("house", "N", "RANGE"),
+        ("flat", "S", "RANGE"),
+    ]  # fmt: skip
+    assert found.projected == ("v",)
+    assert not found.whole
+    assert "one attribute of each kind" in refusal(
+        tmp_path, SPEC + index.replace('"global"', '"local"')
+    )
+    assert "names one attribute twice" in refusal(
+        tmp_path, SPEC + index.replace('"flat"', '"city"')
+    )
+
+
 LOCAL = "\n[tables.orders.new.indexes.{name}]\nhash = {hash}\n{rest}"
 
 

@@ -71,6 +71,8 @@ def side_faults(table: MigratedTable) -> Iterator[Fault]:
 def _keys_faults(where: str, keys: KeySchema) -> Iterator[Fault]:
     if keys.range is not None and keys.range.name == keys.hash.name:
         yield Fault(f"{where}.range", "is the hash key too", "name another attribute")
+    elif len(set(keys.names)) < len(keys.names):
+        yield Fault(where, "names one attribute twice among its keys", "name another attribute")
 
 
 def _index_faults(where: str, side: TableSide) -> Iterator[Fault]:
@@ -85,6 +87,8 @@ def _index_faults(where: str, side: TableSide) -> Iterator[Fault]:
                 f"a local index has the table's hash key, {side.keys.hash.name}",
                 'write that, or kind = "global"',
             )
+        if index.keys.more_hashes or index.keys.more_ranges:
+            yield Fault(place, "a local index has one attribute of each kind", 'or kind = "global"')
         if index.keys.range is None:
             yield Fault(f"{place}.range", "a local index needs a range key", "add it")
     local = sum(index.local for index in side.indexes)

@@ -1,0 +1,90 @@
+"""Global indexes, those whose keys have several attributes and hold only a part, are read as on a
+plain table."""
+
+from typing import Any
+
+import pytest
+
+from dualwrite.core.phases import Phase
+from tests.contract.twins import FREE, PLAIN, Twin
+from tests.engines_chosen import EngineName
+from tests.proxy_harness import Rig
+
+INDEX = "by-place"
+KEYS = {"city": "HASH", "street": "HASH", "house": "RANGE", "flat": "RANGE"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def indexed(rig: Rig) -> None:
+    """The index on both designs' tasks, as an application could have made it."""
+    if rig.engine_name is EngineName.DYNAMODB_LOCAL:
+        for side in (rig.tables["tasks"].old, rig.tables["tasks"].new):
+            for name in (side.name, PLAIN + side.name, FREE + side.name):
+                _add_index(rig.engine, name)
+
+
+def _add_index(engine: Any, name: str) -> None:
+    kinds = {key: "N" if key == "house" else "S" for key in KEYS}
+    create = {
+        "IndexName": INDEX,
+        "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in KEYS.items()],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
+    }
+    engine.update_table(
+        TableName=name,
+        AttributeDefinitions=[
+            {"AttributeName": key, "AttributeType": kind} for key, kind in kinds.items()
+        ],
+        GlobalSecondaryIndexUpdates=[{"Create": create}],
+    )
+
+
+def placed(number: int, **more: Any) -> dict[str, Any]:
+    return {"city": {"S": "Graz"}, "street": {"S": "Ring"}, "house": {"N": str(number)},
+            "flat": {"S": "a"}, "v": {"N": "1"}, "w": {"N": "2"}, **more}  # fmt: skip
+
+
+def test_an_index_of_several_attributes(twin: Twin) -> None:
+    """Key conditions, filters, pages, sparse keys and wrong types, errors included."""
+    if twin.rig.engine_name is not EngineName.DYNAMODB_LOCAL:
+        pytest.skip("only DynamoDB Local has keys of several attributes")
+    name = twin.name("tasks")
+    for number in (1, 2, 3):
+        twin.both("put_item", TableName=name, Item=twin.task(number, **placed(number)))
+    sparse = placed(4)
+    del sparse["flat"]
+    twin.both("put_item", TableName=name, Item=twin.task(4, **sparse))
+    for wrong in ({"house": {"S": "x"}}, {"city": {"S": ""}}):
+        item = twin.task(5, **placed(5, **wrong))
+        assert "error" in twin.both("put_item", TableName=name, Item=item)
+    if twin.phase is Phase.DONE and twin.managed and twin.name("tasks") != _live(twin):
+        return  # the old design's own index is served no more
+    both = "city = :c AND street = :s"
+    values = {":c": {"S": "Graz"}, ":s": {"S": "Ring"}}
+    asked: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        (both, {}, {}),
+        (both + " AND #n > :n", {":n": {"N": "1"}}, {}),
+        (both + " AND #n = :n AND flat = :f", {":n": {"N": "2"}, ":f": {"S": "a"}}, {}),
+        (both + " AND flat = :f", {":f": {"S": "a"}}, {}),
+        ("city = :c", {}, {}),
+        (both, {":one": {"N": "1"}}, {"FilterExpression": "v = :one"}),
+        (both, {":one": {"N": "1"}}, {"FilterExpression": "flat = :one"}),
+        (both, {}, {"ProjectionExpression": "w"}),
+        (both, {}, {"ConsistentRead": True}),
+        (both, {}, {"Select": "ALL_ATTRIBUTES"}),
+    ]
+    for text, further, more in asked:
+        used = {key: value for key, value in (values | further).items()
+                if key in text + more.get("FilterExpression", "")}  # fmt: skip
+        names = {"ExpressionAttributeNames": {"#n": "house"}} if "#n" in text else {}
+        twin.both("query", TableName=name, IndexName=INDEX, KeyConditionExpression=text,
+                  ExpressionAttributeValues=used, **names, **more)  # fmt: skip
+    page = twin.both("query", TableName=name, IndexName=INDEX, KeyConditionExpression=both,
+                     ExpressionAttributeValues=values, Limit=2)  # fmt: skip
+    last = page["LastEvaluatedKey"]
+    twin.both("query", TableName=name, IndexName=INDEX, KeyConditionExpression=both,
+              ExpressionAttributeValues=values, ExclusiveStartKey=last)  # fmt: skip
+
+
+def _live(twin: Twin) -> str:
+    return twin.rig.tables["tasks"].side(twin.phase.leader).name
