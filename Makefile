@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Engines beside MiniStack that the tests fetch and run against: none, all, or names with commas.
 ENGINES ?=
-# How long `make fuzz` runs: 5 kinds of expressions, and sequences of requests in 12 cases.
+# How long `make fuzz` runs: five kinds of expressions, and sequences of requests in 12 cases.
 EXAMPLES ?= 4000
 SEQUENCES ?= 40
 READY := $(VENV)/.ready

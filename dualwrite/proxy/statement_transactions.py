@@ -65,10 +65,9 @@ async def _said(services: Services, member: Member) -> Said:
         each["AttributeName"]: each["AttributeType"] for each in described["AttributeDefinitions"]
     }
     names = {each["KeyType"]: each["AttributeName"] for each in described["KeySchema"]}
-    keys = [
-        KeyAttribute(names[kind], types[names[kind]]) for kind in ("HASH", "RANGE") if kind in names
-    ]
-    return Said(member.body, member.statement, name, KeySchema(*keys))
+    keys = {kind: KeyAttribute(names[kind], types[names[kind]]) for kind in names}
+    schema = KeySchema(keys["HASH"], keys.get("RANGE"))
+    return Said(member.body, member.statement, name, schema)
 
 
 async def _write(services: Services, body: Body, said: list[Said], states: States) -> Body:
