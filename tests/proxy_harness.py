@@ -355,6 +355,11 @@ def a_rig(engine: str, boto: Any, prefix: str, access_key: str = "test") -> Iter
                 run(wire.close())
 
 
+def stamp_ahead() -> str:
+    """A stamp of another writer whose clock is half an hour ahead."""
+    return f"{int(time.time() * 1000) + 1_800_000:013d}.00000.000001.ffffffff.00000001"
+
+
 def wire_form(value: Any) -> Any:
     """A value as it is on the wire: binary in base64, which boto3 has decoded."""
     if isinstance(value, bytes):

@@ -26,7 +26,6 @@ from dualwrite.core.plan import (
     pass_parameters,
     side_key,
 )
-from dualwrite.core.repeats import sort_of_write
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     Applied,
@@ -208,9 +207,9 @@ async def _one(
 ) -> tuple[Outcome, Body]:
     """The leader's write alone. A base without a stamp may come back unseen, so that a repeat over
     it would prove nothing."""
-    sort = sort_of_write(wish, told=seen.stamp is not None)
     pass_parameters(wish.body, action)
-    result = await attempt_stamped(services, state, action, stamp, sort)
+    told = seen.stamp is not None
+    result = await attempt_stamped(services, wish, state, action, stamp, told=told)
     if isinstance(result, Refused):
         return judge_based(old_item(result), seen.exists, seen.stamp), {}
     return result, dict(result.reply) if isinstance(result, Applied) else {}

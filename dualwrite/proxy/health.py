@@ -15,6 +15,7 @@ from dualwrite.core.phases import Side
 from dualwrite.core.plan import Action
 from dualwrite.core.ports import Clock, Metrics
 from dualwrite.core.repeats import FOR_CLIENTS, MAY_REPEAT, Patience, RetryBudget, Sort, trouble_of
+from dualwrite.core.spec import MigratedTable
 
 UNMANAGED = "-"
 """The side of a table that has none."""
@@ -69,7 +70,8 @@ class Health:
         self.left_out: set[str] = set()
         """The tables whose follower is not written."""
         self._budgets: dict[str, RetryBudget] = {}
-        self._followers: dict[tuple[str, Side], Follower] = {}
+        self._followers: dict[str, Follower] = {}
+        """By physical table."""
 
     def tries(
         self, side: str, sort: Sort, began_seconds: float, patience: Patience = FOR_CLIENTS
@@ -80,10 +82,12 @@ class Health:
     def budget(self, side: str) -> RetryBudget:
         return self._budgets.setdefault(side, RetryBudget())
 
-    def follower(self, table: str, side: Side) -> "Follower":
-        found = self._followers.get((table, side))
+    def follower(self, table: MigratedTable, physical: str) -> "Follower":
+        """One of a table's sides as a follower, by the name of its physical table."""
+        found = self._followers.get(physical)
         if found is None:
-            found = self._followers[table, side] = Follower(self, table, side)
+            side = Side.NEW if physical == table.new.name else Side.OLD
+            found = self._followers[physical] = Follower(self, table.name, side)
         return found
 
     def held_back(self) -> tuple[str, ...]:
@@ -98,7 +102,9 @@ class Follower:
         self.table = table
         self.held: tuple[Action, str] | None = None
         """The newest write that was not sent, and its stamp: what the follower is tried with."""
-        self._side = side
+        self.side = side
+        self.doubted = False
+        """Whether the newest write went badly; if not, another one that goes well is no news."""
         self._health = health
         self._breaker = Breaker(health.random.uniform)
         self._healing: asyncio.Task[None] | None = None
@@ -114,6 +120,7 @@ class Follower:
 
     def hear(self, *, well: bool) -> bool:
         """Take what became of a write; gives whether it is left out from now on."""
+        self.doubted = not well
         changed = self._breaker.hear(well=well)
         if changed:
             self._tell()
@@ -137,6 +144,6 @@ class Follower:
         else:
             self._health.left_out.add(self.table)
         self._health.metrics.set(
-            metric_names.FOLLOWER_BREAKER, self.table, self._side.value, value=BREAKER_GAUGE[state]
+            metric_names.FOLLOWER_BREAKER, self.table, self.side.value, value=BREAKER_GAUGE[state]
         )
-        log.warning("follower breaker", table=self.table, side=self._side.value, state=state.value)
+        log.warning("follower breaker", table=self.table, side=self.side.value, state=state.value)

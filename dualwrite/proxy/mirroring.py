@@ -3,7 +3,7 @@
 from dualwrite.core import metric_names
 from dualwrite.core.breaker import Event
 from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
-from dualwrite.core.phases import Mode, Side
+from dualwrite.core.phases import Mode
 from dualwrite.core.plan import Action
 from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
 from dualwrite.core.settle import (
@@ -11,7 +11,6 @@ from dualwrite.core.settle import (
     ConditionFalse,
     Failed,
     Held,
-    Moved,
     Outcome,
     RefusedAsOlder,
     Unknown,
@@ -21,20 +20,20 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import epoch_of
-from dualwrite.proxy.health import Follower
+from dualwrite.proxy.health import Follower, Tries
 from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
 
 
 async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:
     """Write the follower after the leader; what is not surely there is queued for repair."""
-    side = Side.NEW if action["TableName"] == table.new.name else Side.OLD
-    follower = services.health.follower(table.name, side)
+    follower = services.health.follower(table, action["TableName"])
     outcome: Outcome | Held
     if follower.written:
-        outcome = await _written(services, table, side, action, stamp)
-        if follower.hear(well=_well(outcome)):
+        outcome = await _written(services, table, follower, action, stamp)
+        news = follower.doubted or not isinstance(outcome, Applied)
+        if news and follower.hear(well=_well(outcome)):
             follower.held = action, stamp
-            follower.heal(_heal(services, table, side, follower))
+            follower.heal(_heal(services, table, follower))
     else:
         follower.held = action, stamp
         outcome = Held()
@@ -42,47 +41,50 @@ async def mirror(services: Services, table: MigratedTable, action: Action, stamp
     services.metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
     if settled.repair:
         key = action["Item"] if "Item" in action else action["Key"]
-        await queue_repair(services, table, side, key, f"follower write {settled.follower}")
+        await queue_repair(
+            services, table, follower.side, key, f"follower write {settled.follower}"
+        )
 
 
 async def _written(
-    services: Services, table: MigratedTable, side: Side, action: Action, stamp: str
+    services: Services, table: MigratedTable, follower: Follower, action: Action, stamp: str
 ) -> Outcome | Held:
     """Send the write, once more where no answer comes; what the answer means."""
     started = services.clock.monotonic_seconds()
-    outcome = await _sent(services, table, action, stamp)
-    if isinstance(outcome, Unknown | Failed):
-        tries = services.health.tries(side.value, Sort.STAMPED, started, FOR_FOLLOWERS)
-        while isinstance(outcome, Unknown | Failed) and await tries.again(outcome.error):
-            outcome = await _sent(services, table, action, stamp)
+    tries: Tries | None = None
+    while True:
+        if not _may_be_sent(services, table, stamp):
+            return Held()
+        result = await attempt(services, action, engine=services.follower)
+        if not isinstance(result, Unknown | Failed):
+            break
+        if tries is None:
+            patience = FOR_FOLLOWERS
+            tries = services.health.tries(follower.side.value, Sort.STAMPED, started, patience)
+        if not await tries.again(result.error):
+            break
     services.metrics.observe(
         metric_names.FOLLOWER_SECONDS, table.name,
         value=services.clock.monotonic_seconds() - started,
     )  # fmt: skip
-    if isinstance(outcome, Applied):
-        count_units(services, table, side, outcome.reply)
-    elif isinstance(outcome, RefusedAsOlder) and not services.stamps.observe(outcome.stamp):
-        # No clock of ours wrote that stamp, so it proves nothing newer: the repair looks.
-        return Moved()
-    return outcome
+    if isinstance(result, Applied):
+        count_units(services, table, follower.side, result.reply)
+    elif isinstance(result, Refused):
+        judged = judge_guarded(old_item(result), stamp)
+        if isinstance(judged, RefusedAsOlder):
+            services.stamps.observe(judged.stamp)
+        return Failed(result) if isinstance(judged, ConditionFalse) else judged
+    return result
 
 
-async def _sent(
-    services: Services, table: MigratedTable, action: Action, stamp: str
-) -> Outcome | Held:
-    """One send, unless this process may not write any more: the leader may have taken long."""
+def _may_be_sent(services: Services, table: MigratedTable, stamp: str) -> bool:
+    """Whether this process may still write: the leader may have taken long."""
     try:
         state = services.epochs.current(table.name)
     except LeaseExpired:
-        return Held()
+        return False
     begun = epoch_of(stamp)
-    if begun is not None and state.epoch > begun + 1:
-        return Held()
-    result = await attempt(services, action, engine=services.follower)
-    if not isinstance(result, Refused):
-        return result
-    judged = judge_guarded(old_item(result), stamp)
-    return Failed(result) if isinstance(judged, ConditionFalse) else judged
+    return begun is None or state.epoch <= begun + 1
 
 
 def _well(outcome: Outcome | Held) -> bool:
@@ -100,7 +102,7 @@ def _well(outcome: Outcome | Held) -> bool:
     return True
 
 
-async def _heal(services: Services, table: MigratedTable, side: Side, follower: Follower) -> None:
+async def _heal(services: Services, table: MigratedTable, follower: Follower) -> None:
     """Try a follower that is left out with the newest write that it missed, after pauses that
     grow, until it answers or is written no more. No client waits for it, and its key waits for
     repair all the same."""
@@ -113,11 +115,11 @@ async def _heal(services: Services, table: MigratedTable, side: Side, follower: 
             follower.hear(well=False)
             continue
         try:
-            mirrored = state.phase.mode is Mode.MIRROR and state.phase.leader is side.other
+            mirrored = state.phase.mode is Mode.MIRROR and state.phase.leader is follower.side.other
             if not mirrored or follower.held is None:
                 follower.move(Event.MOOT)
                 return
-            outcome = await _written(services, table, side, *follower.held)
+            outcome = await _written(services, table, follower, *follower.held)
         finally:
             services.epochs.leave(state)
         match outcome:

@@ -31,7 +31,7 @@ from dualwrite.core.ports import (
     Parents,
     RepairQueue,
 )
-from dualwrite.core.repeats import Sort, repeat_of, sort_of_operation
+from dualwrite.core.repeats import repeat_of, sort_of_operation, sort_of_write
 from dualwrite.core.requests import Wish
 from dualwrite.core.settle import (
     Applied,
@@ -199,9 +199,10 @@ async def attempt(
 
 
 async def attempt_stamped(
-    services: Services, state: TableState, action: Action, stamp: str, sort: Sort
+    services: Services, wish: Wish, state: TableState, action: Action, stamp: str, *, told: bool
 ) -> Outcome | Refused:
-    """Send a leader's guarded write, again where its repeat tells what became of it.
+    """Send a leader's guarded write, again where its repeat tells what became of it; ``told`` as
+    ``sort_of_write`` has it.
 
     Raises LeaseExpired before anything was sent.
     """
@@ -211,6 +212,7 @@ async def attempt_stamped(
     if not isinstance(result, Unknown | Failed):
         return result
     doubt: Unknown | None = None
+    sort = sort_of_write(wish, told=told)
     tries = services.health.tries(side_label(services, action), sort, started)
     while isinstance(result, Unknown | Failed):
         if isinstance(result, Unknown) and doubt is None:

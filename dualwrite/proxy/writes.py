@@ -21,7 +21,6 @@ from dualwrite.core.plan import (
     side_key,
     wants_base,
 )
-from dualwrite.core.repeats import sort_of_write
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     Applied,
@@ -188,9 +187,7 @@ async def _lead(
         if wish.verb is not Verb.UPDATE and asks_capacity(wish.body):
             action["ReturnValues"] = "ALL_OLD"  # the old image's size is part of what it costs
         started = services.clock.monotonic_seconds()
-        result = await attempt_stamped(
-            services, state, action, stamp, sort_of_write(wish, told=told)
-        )
+        result = await attempt_stamped(services, wish, state, action, stamp, told=told)
         outcome: Outcome = (
             judge_guarded(old_item(result), stamp) if isinstance(result, Refused) else result
         )

@@ -8,7 +8,7 @@ import pytest
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.records import REPAIR
-from tests.proxy_harness import Rig, a_rig, create_table, outcome, raw_outcome
+from tests.proxy_harness import Rig, a_rig, create_table, outcome, raw_outcome, stamp_ahead
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_lost_answer_of_a_transaction_is_asked_again_and_applied_once(rig: Rig
 
 def test_a_newer_stamp_on_the_leader_moves_the_clock(rig: Rig) -> None:
     """A write that meets a stamp from a clock ahead of ours is tried again past it."""
-    ahead = "9000000000000.00000.000001.ffffffff.00000001"
+    ahead = stamp_ahead()
     rig.engine.put_item(TableName="faults-notes", Item={**note("ahead"), "dw_stamp": {"S": ahead}})
     heard = outcome(rig.proxied, "put_item", TableName="faults-notes", Item=note("ahead"))
     assert "error" not in heard

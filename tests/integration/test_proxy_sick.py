@@ -21,6 +21,7 @@ from tests.proxy_harness import (
     create_table,
     outcome,
     raw_outcome,
+    stamp_ahead,
 )
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
@@ -253,7 +254,7 @@ def test_a_follower_that_refuses_an_item_is_not_sick(rig: Rig) -> None:
     name = rig.tables["notes"].new.name
     for number in range(6):
         ahead = {"partition_key": {"S": "aws-1#acme"}, "note_id": {"S": f"ahead-{number}"},
-                 "dw_stamp": {"S": "9000000000001.00000.000001.ffffffff.00000001"}}  # fmt: skip
+                 "dw_stamp": {"S": stamp_ahead()}}  # fmt: skip
         rig.engine.put_item(TableName=name, Item=ahead)
         put(rig, f"ahead-{number}")
     assert rig.proxy.health.held_back() == ()
