@@ -30,7 +30,7 @@ from dualwrite.core.expressions import (
 )
 from dualwrite.core.items import OTHER, STAMP, Item, Key
 from dualwrite.core.phases import Side
-from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.requests import MAKES, Body, Verb, Wish
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Problem, Row, translate_key
 
@@ -52,7 +52,6 @@ _SYNTAX: Mapping[str, Callable[[str, str], object]] = {
 }
 
 _SET = re.compile(r"(?<![#:.\w])SET(?=[\s#])", re.IGNORECASE)
-_MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
 _OR = re.compile(r"\bOR\b", re.IGNORECASE)
 
 
@@ -178,7 +177,7 @@ def only_removes(wish: Wish) -> bool:
     if wish.meant is not None:
         return wish.meant.update is not None and not creates(wish.meant.update)
     text = wish.update_text
-    return bool(text) and not _MAKES.search(text or "")
+    return bool(text) and not MAKES.search(text or "")
 
 
 def outgrows(action: Action) -> bool:

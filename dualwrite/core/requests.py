@@ -1,17 +1,27 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.expressions import check_item, check_placeholders, check_unused, check_value
+from dualwrite.core.expressions import (
+    Update,
+    check_item,
+    check_placeholders,
+    check_unused,
+    check_value,
+    names_written,
+    parse_condition,
+    parse_update,
+)
 from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema, key_of
 from dualwrite.core.legacy import Meant, check_mixture, write_meant
 from dualwrite.core.phases import Side
 from dualwrite.core.shapes import shaped
-from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.spec import MigratedTable, Migration, TableSide
 
 Body = dict[str, Any]
 """A request or response body, parsed from JSON."""
@@ -21,6 +31,15 @@ _NAMED_MAPS = (
     "Item", "Expected", "AttributeUpdates", "KeyConditions", "QueryFilter", "ScanFilter",
 )  # fmt: skip
 """Parameters that map names of attributes to something."""
+
+
+MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
+"""In an update: what makes an item where none is."""
+
+
+class Misfit(ValidationError):
+    """A value that its table cannot hold: of a transaction it is a reason to cancel, where other
+    errors of a request are told as they are (DynamoDB Local and AWS alike)."""
 
 
 class Verb(StrEnum):
@@ -116,10 +135,14 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
         raise ValidationError("ReturnValues can only be ALL_OLD or NONE")
     meant = write_meant(operation, body) if operation else None
     _check_expressions(body)
+    update = _update_to_judge(body, schema)
     if verb is Verb.PUT:
         _check_key_of_item(source, schema)
+        _check_index_keys(source, table.side(dialect))
     else:
         check_key(source, schema)
+    if update is not None:
+        _refuse_key_update(update, schema)
     return Wish(verb, table, dialect, key_of(source, schema), body, meant)
 
 
@@ -130,7 +153,70 @@ def _check_expressions(body: Body) -> None:
     for text, part in zip(given, ("ConditionExpression", "UpdateExpression"), strict=True):
         if text == "":
             raise ValidationError(f"Invalid {part}: The expression can not be empty;")
-    check_unused(given, names, values)
+    try:
+        check_unused(given, names, values)
+    except ValidationError:
+        parsed_texts(body)  # what is wrong with a text is told before what it leaves unused
+        raise
+
+
+def parsed_texts(body: Body) -> Update | None:
+    """Both expressions parsed, in DynamoDB's order; the update. Raises ValidationError."""
+    names = body.get("ExpressionAttributeNames") or {}
+    values = body.get("ExpressionAttributeValues") or {}
+    update = None
+    if "UpdateExpression" in body:
+        update = parse_update(body["UpdateExpression"], names, values)
+    if "ConditionExpression" in body:
+        parse_condition(body["ConditionExpression"], names, values)
+    return update
+
+
+def _update_to_judge(body: Body, schema: KeySchema) -> Update | None:
+    """The update, parsed, where the engine might not get to judge it: one that makes nothing may
+    never be sent, and one that names a key may become another write."""
+    text = body.get("UpdateExpression")
+    if text is None:
+        return None
+    named = (body.get("ExpressionAttributeNames") or {}).values()
+    if MAKES.search(text) and not any(name in text or name in named for name in schema.names):
+        return None
+    return parsed_texts(body)
+
+
+def _refuse_key_update(update: Update, schema: KeySchema) -> None:
+    for name in schema.names:
+        if name in names_written(update):
+            raise Misfit(
+                "One or more parameter values were invalid: "
+                f"Cannot update attribute {name}. This attribute is part of the key"
+            )
+
+
+def _check_index_keys(item: Item, side: TableSide) -> None:
+    """An index's key may lack in an item; one that is there has its type and is not empty.
+
+    Judged here, for the engine judges a whole batch at once and the proxy may send it in parts.
+    """
+    for index in side.indexes:
+        for attribute in index.keys.attributes:
+            value = item.get(attribute.name)
+            if value is None or attribute.name in side.keys.names:
+                continue
+            if attribute.type not in value:
+                raise Misfit(
+                    "One or more parameter values were invalid: Type mismatch for Index Key "
+                    f"{attribute.name} Expected: {attribute.type} Actual: {next(iter(value))} "
+                    f"IndexName: {index.name}"
+                )
+            if value[attribute.type] == "":
+                kind = "binary" if attribute.type == "B" else "string"
+                raise ValidationError(
+                    "One or more parameter values are not valid. A value specified for a secondary "
+                    "index key is not supported. The AttributeValue for a key attribute cannot "
+                    f"contain an empty {kind} value. IndexName: {index.name}, "
+                    f"IndexKey: {attribute.name}"
+                )
 
 
 def check_key(key: Any, schema: KeySchema) -> Key:
@@ -141,8 +227,10 @@ def check_key(key: Any, schema: KeySchema) -> Key:
         value = key.get(attribute.name)
         if value is not None:
             check_value(value)
-        if value is None or attribute.type not in value:
+        if value is None:
             raise ValidationError("The provided key element does not match the schema")
+        if attribute.type not in value:
+            raise Misfit("The provided key element does not match the schema")
         _refuse_empty(attribute, value)
     return key
 
@@ -156,7 +244,7 @@ def _check_key_of_item(item: Item, schema: KeySchema) -> None:
                 f"Missing the key {attribute.name} in the item"
             )
         if attribute.type not in value:
-            raise ValidationError(
+            raise Misfit(
                 "One or more parameter values were invalid: Type mismatch for key "
                 f"{attribute.name} expected: {attribute.type} actual: {next(iter(value))}"
             )

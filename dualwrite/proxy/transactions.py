@@ -32,7 +32,7 @@ from dualwrite.core.plan import (
     side_key,
     verb_of,
 )
-from dualwrite.core.requests import Body, Verb, managed, unsupported, wish
+from dualwrite.core.requests import Body, Misfit, Verb, managed, parsed_texts, unsupported, wish
 from dualwrite.core.settle import (
     Applied,
     Failed,
@@ -134,7 +134,8 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
             "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
             f"Member must have length less than or equal to {ACTIONS_MAX}"
         )
-    parts = []
+    parts: list[Part] = []
+    misfit: tuple[Part, Misfit] | None = None
     for action in map(shaped, actions):
         verbs = [verb for verb in Verb if verb.value in action]
         if len(verbs) != 1:
@@ -144,11 +145,20 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
         [verb] = verbs
         part = Part(verb, shaped(action[verb.value]))
         found = managed(services.migration, short_name(part.body.get("TableName")))
-        if found is not None:
-            part.wish = wish(verb, *found, part.body)
-            part.state = states[found[0].name]
-            await _check_place(services, part)
         parts.append(part)
+        if found is None:
+            continue
+        try:
+            part.wish = wish(verb, *found, part.body)
+        except Misfit as error:
+            misfit = misfit or (part, error)
+        parsed_texts(part.body)
+        if part.wish is None:
+            continue
+        part.state = states[found[0].name]
+        await _check_place(services, part)
+    if misfit is not None:
+        raise refused_alone(parts, *misfit)
     _refuse_twice(parts)
     return parts
 

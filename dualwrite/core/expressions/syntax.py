@@ -13,8 +13,9 @@ from dualwrite.core.expressions.tokens import Cursor, invalid
 
 OPERATORS_MAX = 300
 """AWS: "the maximum number of operators or functions allowed ... is 300"."""
-DEPTH_MAX = 128
-"""Nested parentheses and NOTs; ours, so that no expression can exhaust the stack."""
+DEPTH_MAX = 160
+"""Nested parentheses and NOTs; ours, so that no expression can exhaust the stack. Parentheses that
+DynamoDB takes hold two operators a level, so its own limit stops them at 150."""
 CACHED_TEXTS = 2048
 """An application has a fixed, small set of expression texts; each is at most 4 KB."""
 

@@ -87,7 +87,10 @@ def check_value(value: Any, depth: int = 1) -> None:
 
 def _check_content(kind: str, content: Any, depth: int) -> None:
     if depth > DEPTH_MAX:
-        raise ValidationError("Nesting Levels have exceeded supported limits")
+        raise ValidationError(
+            "Nesting Levels have exceeded supported limits: "
+            "Attributes in the item have nested levels beyond supported limit"
+        )
     match kind:
         case "S":
             _text(content)

@@ -118,7 +118,7 @@ def test_an_update_that_only_removes_waits_for_an_item(
     """Our stamp would make an item of what makes none."""
     names = {"#set": "a"} if expression and "#set" in expression else {"#a": "a"}
     more: dict[str, object] = {"ExpressionAttributeNames": names}
-    more |= {"ExpressionAttributeValues": {":a": {"S": "x"}}}
+    more |= {"ExpressionAttributeValues": {":a": {"SS": ["x"]}}}
     text = expression or ""
     more = {
         part: given

@@ -1,0 +1,143 @@
+"""What is wrong with a write is told in DynamoDB's order and words, whichever way it is served.
+
+Only DynamoDB Local judges all of this as AWS does, so only there the plain table is asked too.
+"""
+
+from typing import Any
+
+import pytest
+
+from dualwrite.core.phases import Side
+from tests.contract.twins import Twin
+from tests.proxy_harness import outcome
+
+pytestmark = pytest.mark.managed_only
+ONE = {":one": {"N": "1"}}
+INDEX_MISMATCH = "Type mismatch for Index Key"
+KEY_UPDATE = "This attribute is part of the key"
+
+
+def heard(twin: Twin, operation: str, **parameters: Any) -> dict[str, Any]:
+    """What the client hears: of an engine that is exact, compared with its own answer."""
+    if twin.rig.reference:
+        return twin.both(operation, apart=("CancellationReasons",), **parameters)
+    return outcome(twin.rig.proxied, operation, **parameters)
+
+
+def untouched(twin: Twin, table: str) -> None:
+    for side in Side:
+        assert twin.rig.items(table, side) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("SET {key} = :one", KEY_UPDATE),
+        ("ADD {key} :one", KEY_UPDATE),
+        ("REMOVE {key}", KEY_UPDATE),
+        ("REMOVE gone, #k", KEY_UPDATE),
+        ("HELLO a = :one", "Syntax error"),
+        ("REMOVE", "Syntax error"),
+    ],
+)
+def test_an_update_that_no_table_takes(twin: Twin, expression: str, text: str) -> None:
+    """An update of a key attribute, or of no known clause, is refused although no item is there
+    and nothing would come of it; alone and in a transaction."""
+    for name in twin.note_key():
+        update: dict[str, Any] = {
+            "TableName": twin.name("notes"), "Key": twin.note_key(),
+            "UpdateExpression": expression.format(key=name),
+        }  # fmt: skip
+        if ":one" in expression:
+            update["ExpressionAttributeValues"] = ONE
+        if "#k" in expression:
+            update["ExpressionAttributeNames"] = {"#k": name}
+        refused = heard(twin, "update_item", **update)
+        assert refused["error"] == "ValidationException"
+        assert text in refused["message"]
+        cancelled = heard(twin, "transact_write_items", TransactItems=[{"Update": update}])
+        if text == KEY_UPDATE:
+            assert cancelled["CancellationReasons"][0]["Code"] == "ValidationError"
+        else:
+            assert cancelled["error"] == "ValidationException"
+    untouched(twin, "notes")
+
+
+def test_a_bad_text_is_told_before_what_it_leaves_unused(twin: Twin) -> None:
+    """Syntax and size come before unused placeholders, under the name of their parameter."""
+    name, values = twin.name("notes"), {":v": {"N": "1"}}
+    for more, text in (
+        ({"UpdateExpression": "SET a = :v", "ConditionExpression": "a IN ()"},
+         "Invalid ConditionExpression: Syntax error"),
+        ({"UpdateExpression": f"SET {' ' * 4100}a = :v"},
+         "Invalid UpdateExpression: Expression size has exceeded"),
+        ({"UpdateExpression": "SET a = :v", "ConditionExpression": f"a{' ' * 4100} = :v"},
+         "Invalid ConditionExpression: Expression size has exceeded"),
+    ):  # fmt: skip
+        refused = heard(twin, "update_item", TableName=name, Key=twin.note_key(),
+                        ExpressionAttributeValues=values, **more)  # fmt: skip
+        assert refused["error"] == "ValidationException"
+        assert refused["message"].startswith(text)
+    untouched(twin, "notes")
+
+
+def test_a_transactions_texts_are_judged_before_its_items(twin: Twin) -> None:
+    """An undefined placeholder or a wrong text refuses the request as it is; a key of the wrong
+    type cancels the transaction, with its reason."""
+    name = twin.name("notes")
+    for condition in ("attribute_exists(#xyz)", "v = :xyz", "v ="):
+        put = {"TableName": name, "Item": twin.note(), "ConditionExpression": condition}
+        refused = heard(twin, "transact_write_items", TransactItems=[{"Put": put}])
+        assert refused["error"] == "ValidationException"
+        assert refused["message"].startswith("Invalid ConditionExpression")
+    for wrong in (
+        {"Put": {"TableName": name, "Item": twin.note(note_id={"N": "1"})}},
+        {"Delete": {"TableName": name, "Key": {**twin.note_key(), "note_id": {"N": "1"}}}},
+    ):
+        items = [{"Put": {"TableName": name, "Item": twin.note(2)}}, wrong]
+        cancelled = heard(twin, "transact_write_items", TransactItems=items)
+        assert cancelled["error"] == "TransactionCanceledException"
+        codes = [reason["Code"] for reason in cancelled["CancellationReasons"]]
+        assert codes == ["None", "ValidationError"]
+    untouched(twin, "notes")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [({"N": "1"}, INDEX_MISMATCH), ({"NULL": True}, ""), ({"S": ""}, "cannot contain an empty")],
+)
+def test_a_value_that_an_index_cannot_hold(twin: Twin, value: dict[str, Any], text: str) -> None:
+    """It refuses a put, and the whole of a batch, of which nothing is written."""
+    name = twin.name("tasks")
+    bad = twin.task(2, owner=value)
+    refused = heard(twin, "put_item", TableName=name, Item=bad)
+    assert refused["error"] == "ValidationException"
+    requests = [{"PutRequest": {"Item": item}} for item in (twin.task(1), bad)]
+    refused = heard(twin, "batch_write_item", RequestItems={name: requests})
+    assert refused["error"] == "ValidationException"
+    assert text in refused["message"]
+    untouched(twin, "tasks")
+
+
+def test_an_expression_as_deep_as_dynamodb_takes_it(twin: Twin) -> None:
+    """Parentheses nest as deep as the limit of 300 operators lets them."""
+    name = twin.name("notes")
+    twin.both("put_item", TableName=name, Item=twin.note(a={"N": "1"}, b={"N": "2"}))
+    heard(twin, "update_item", TableName=name, Key=twin.note_key(), UpdateExpression="SET z = :one",
+          ConditionExpression="a < b" + " OR (a < b" * 149 + ")" * 149,
+          ExpressionAttributeValues=ONE)  # fmt: skip
+    got = twin.rig.proxied.get_item(
+        TableName=name, Key=twin.note_key(), ConsistentRead=True
+    )["Item"]  # fmt: skip
+    assert got["z"] == {"N": "1"}
+
+
+def test_maps_as_deep_as_dynamodb_takes_them(twin: Twin) -> None:
+    """32 levels are an item, more are told in DynamoDB's words."""
+    for levels in (31, 50):
+        value: dict[str, Any] = {"M": {}}
+        for _ in range(levels - 1):
+            value = {"M": {"a": value}}
+        answer = heard(twin, "put_item", TableName=twin.name("notes"), Item=twin.note(deep=value))
+        assert ("error" in answer) == (levels > 32)
+    assert "nested levels beyond supported limit" in answer["message"]
