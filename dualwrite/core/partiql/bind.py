@@ -130,15 +130,24 @@ class Binder:
                 operand, *choices = map(self.operand, node.args)
                 return In(operand, tuple(choices))
             case "NULL":
-                operands = (self.operand(node.args[0]), Literal({"S": "NULL"}))
+                operands = (self._tested(node), Literal({"S": "NULL"}))
                 return Function("attribute_type", operands)
             case "MISSING":
-                return Function("attribute_not_exists", (self.operand(node.args[0]),))
+                return Function("attribute_not_exists", (self._tested(node),))
             case "call" if node.word in TESTS:
                 return Function(node.word, tuple(map(self.operand, node.args)))
             case "call":
                 raise ValidationError(f"Unrecognized function: {node.word}")
         raise ValidationError("The arguments to AND/OR must be Expressions")
+
+    def _tested(self, node: Node) -> Operand:
+        """What stands before IS."""
+        tested = node.args[0]
+        if tested.op not in ("path", "const", "neg", "param"):
+            raise ValidationError(
+                "The left hand side argument to IS must be a Variable Reference, Literal, or Path"
+            )
+        return self.operand(tested)
 
     def operand(self, node: Node) -> Operand:
         """One side of a comparison."""

@@ -133,7 +133,8 @@ def test_spaces_and_comments_make_no_other_statement() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "FOO", "SELECT", "SELECT * FROM t WHERE", "SELECT * FROM t WHERE a", "SELECT a FROM t u",
-     "SELECT * FROM t WHERE a IN []", "SELECT * FROM t WHERE a = 'x", "SELECT size FROM t",
+     "SELECT * FROM t WHERE a IN []", "SELECT * FROM t WHERE size(a) IS NULL",
+     "SELECT * FROM t WHERE a = 'x", "SELECT size FROM t",
      "UPDATE t SET a=1, a.b=2 WHERE pk='a' AND sk='b'",
      "UPDATE t SET a=b+c+d WHERE pk='a' AND sk='b'",
      "UPDATE t SET a=1 WHERE pk='a'", "UPDATE t SET a=[?] WHERE pk='a' AND sk='b'",
