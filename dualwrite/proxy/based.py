@@ -9,7 +9,7 @@ return values come exactly from the base and the image.
 from dataclasses import dataclass, replace
 
 from dualwrite.core.errors import Refused, ValidationError
-from dualwrite.core.expressions import apply, holds
+from dualwrite.core.expressions import apply, creates, holds
 from dualwrite.core.items import Item, canonical, same, stamp_of
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.plan import (
@@ -19,7 +19,6 @@ from dualwrite.core.plan import (
     decided_action,
     follower_delete,
     follower_put,
-    only_removes,
     outgrows,
     parsed_condition,
     parsed_update,
@@ -108,7 +107,10 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
 
 def makes_nothing(wish: Wish, base: Base) -> bool:
     """An update that only removes makes no item where none is; our stamp must not make one."""
-    return base.item is None and only_removes(wish)
+    if base.item is not None or wish.verb is not Verb.UPDATE:
+        return False
+    update = parsed_update(wish)
+    return bool(update.paths) and not creates(update)
 
 
 async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:

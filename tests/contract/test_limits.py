@@ -85,3 +85,10 @@ def test_more_attribute_updates_than_an_expression_holds(twin: Twin) -> None:
     twin.both("put_item", TableName=twin.name("notes"), Item=twin.note(v={"N": "1"}))
     twin.both("update_item", TableName=twin.name("notes"), Key=twin.note_key(),
               AttributeUpdates=updates, ReturnValues="ALL_NEW")  # fmt: skip
+
+
+def test_what_is_no_update_is_refused_where_there_is_no_item_too(twin: Twin) -> None:
+    """An update that only removes makes nothing there, but it must be one."""
+    heard = twin.both("update_item", apart=("message",), TableName=twin.name("notes"),
+                      Key=twin.note_key(), UpdateExpression="FOO v")  # fmt: skip
+    assert heard["error"] == "ValidationException"
