@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The seeds that `make simulate` runs: one, or the first and the last one.
 SEEDS ?= 1000..1049
 
-.PHONY: setup rehearse test fuzz check docs bench bench-consumers soak simulate clean lock
+.PHONY: setup rehearse test fuzz check docs bench bench-consumers soak simulate mutations clean lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dualwrite needs Python 3.11 or later, and $(PYTHON) is %d.%d; say: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -53,6 +53,9 @@ soak: $(READY)  ## ten minutes of full load: does a worker's memory stay flat?
 
 simulate: $(READY)  ## live through bad days, drawn from seeds: make simulate SEEDS=1000..1049
 	$(BIN)/python -m tests.simulation $(SEEDS) $(ARGS)
+
+mutations: $(READY)  ## plant mistakes, and renew the table that says which check caught each
+	$(BIN)/python -m tests.simulation.mutations --write $(ARGS)
 
 lock: $(READY)  ## renew requirements.lock from pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2

@@ -10,7 +10,7 @@ from tests.simulation.run import quick, run_many, simulate
 from tests.simulation.world.plan import plan_of
 
 SEEDS = 200
-CHUNK = 5
+CHUNK = 4
 REPLAYED = 7
 
 REGRESSIONS: dict[str, int] = {

@@ -1,17 +1,19 @@
 """What must hold when writes have stopped and streams have drained; one named rule each."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.items import key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.records import STREAM
 from dualwrite.core.spec import MigratedTable, Migration
 from tests.simulation.checks.history import ACKED, REFUSED, Entry, History, State, value_of
 from tests.simulation.checks.linear import Undecided, explained, final
 from tests.simulation.checks.watch import KeyStory, Late, Watch
 from tests.simulation.engine import FakeDynamo
-from tests.simulation.world.tables import key_in
+from tests.simulation.world.tables import CONTROL_TABLE, key_in
 
 DIRTY_SECONDS_MAX = 20.0
 """A key that differed for longer than this when reads of the follower were opened."""
@@ -46,6 +48,7 @@ def judge(over: Over) -> None:
             _equal(over, table)
     _histories(over)
     _late(over)
+    _gaps(over)
     _ends(over)
     _looks(over)
 
@@ -176,6 +179,21 @@ def _settled(over: Over, late: Late) -> bool:
         return True
     number = story.stamps[late.side][late.stamp]
     return any(other > number for stamp, other in story.stamps[leader].items())
+
+
+# -- invariant 9 ----------------------------------------------------------------------------------
+
+
+def _gaps(over: Over) -> None:
+    """Records that were trimmed before anybody read them are a gap, and never skipped on."""
+    for name, (table, side) in sorted(over.migration.by_physical.items()):
+        if not over.engine.streams[name].lost:
+            continue
+        over.count("trimmed unread")
+        key = {"pk": {"S": STREAM}, "sk": {"S": f"{table.name}/{side.value}"}}
+        held = over.engine.tables[CONTROL_TABLE].get(key)
+        if held is not None and not json.loads(held["value"]["S"])["gaps"]:
+            over.watch.violated(9, "a trimmed position is a gap", f"{name} lost records in silence")
 
 
 # -- invariant 11 ---------------------------------------------------------------------------------

@@ -172,12 +172,18 @@ class Watch:
             )  # fmt: skip
 
     def _by_proxy(self, table: MigratedTable, side: Side, token: str, commit: Commit) -> None:
-        stamp = stamp_of(commit.after)
-        if stamp is None or stamp == stamp_of(commit.before):
+        stamp, before = stamp_of(commit.after), stamp_of(commit.before)
+        if stamp is None or stamp == before:
             stamp = _stamp_in(self._engine.request)
         state = self.states.get(table.name)
         if stamp is None or state is None:
             return
+        follows = state.phase.mode is not Mode.SINGLE and side is not state.phase.leader
+        if follows and before is not None and before > stamp:
+            self.violated(
+                4, "a late mirror write is refused as older",
+                f"{commit.actor} put {token} of {commit.table} back from {before} to {stamp}",
+            )  # fmt: skip
         epoch = Stamp.parse(stamp).epoch
         if epoch and state.epoch >= epoch + 2:
             self._count("late commit")
@@ -217,6 +223,7 @@ class Watch:
             if self.single_number[name] == FOREVER:
                 self.single_number[name] = self._engine.events
         elif kind == SHARD:
+            self._lineage(name, value["checkpoint"], value["parent"])
             self._checkpoint(name, value["checkpoint"])
 
     def _state(self, state: TableState) -> None:
@@ -235,6 +242,14 @@ class Watch:
 
     # -- checkpoints --------------------------------------------------------------------------
 
+    def _lineage(self, name: str, checkpoint: str, parent: str) -> None:
+        before = self._checkpoints.get(f"{name.rpartition('/')[0]}/{parent}")
+        if parent and checkpoint.isdigit() and before not in (None, "SHARD_END"):
+            self.violated(
+                9, "a child shard never starts before its parent is applied",
+                f"{name} is at {checkpoint} while its parent is at {before}",
+            )  # fmt: skip
+
     def _checkpoint(self, name: str, checkpoint: str) -> None:
         before = self._checkpoints.get(name, "")
         self._checkpoints[name] = checkpoint
@@ -247,12 +262,12 @@ class Watch:
         if shard is None or table.kind is Kind.IN_PLACE:
             return
         since = int(before) if before.isdigit() else 0
-        until = int(checkpoint) if checkpoint.isdigit() else FOREVER
+        ended = not checkpoint.isdigit()
         for _, record in shard.log:
             sequence = int(record["dynamodb"]["SequenceNumber"])
-            if since < sequence <= until < FOREVER or (until == FOREVER and sequence > since):
+            if sequence > since and (ended or sequence <= int(checkpoint)):
                 self._must_be_applied(table, side, record, name)
-        if until == FOREVER:
+        if ended:
             for pending in shard.pending:
                 self._must_be_applied(table, side, pending.record, name)
 

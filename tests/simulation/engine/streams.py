@@ -59,8 +59,9 @@ class Stream:
         self.delay: Callable[[], float] = lambda: 0.0
         self.empty: Callable[[], bool] = lambda: False
         self.shards: dict[str, Shard] = {}
-        self.trimmed: list[dict[str, Any]] = []
-        """Records that were trimmed, for those who have to know."""
+        self.lost = 0
+        """Records that were trimmed before anybody was given them."""
+        self._given: set[str] = set()
         self._now = now
         self._random = random
         self._written = 0
@@ -106,7 +107,8 @@ class Stream:
             self._show(shard, now)
             oldest = now - self.retention_seconds
             while shard.log and shard.log[0][0] < oldest:
-                self.trimmed.append(shard.log.pop(0)[1])
+                gone = shard.log.pop(0)[1]
+                self.lost += gone["eventID"] not in self._given
                 shard.base += 1
             over = shard.closed_at is not None and shard.closed_at < oldest
             if over and not shard.log and not shard.pending:
@@ -193,6 +195,7 @@ class Stream:
         page = [record for _, record in shard.log[start : start + limit]]
         if page and self.empty():
             page = []
+        self._given.update(record["eventID"] for record in page)
         following = position + len(page)
         answer: dict[str, Any] = {"Records": page}
         over = shard.closed_at is not None and not shard.pending and following >= shard.end

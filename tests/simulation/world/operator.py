@@ -54,12 +54,24 @@ WISHES: dict[Phase, tuple[Ask, ...]] = {
 }
 
 
+STRAIGHT: dict[Phase, tuple[tuple[str, str], ...]] = {
+    Phase.OFF: (("advance", "mirror/old"),),
+    Phase.MIRROR_OLD: (("backfill-start", "2"), ("advance", "atomic/old")),
+    Phase.ATOMIC_OLD: (("verify", ""), ("flip", "")),
+    Phase.ATOMIC_NEW: (("reads", "100"), ("advance", "mirror/new"), ("rollback", "")),
+    Phase.MIRROR_NEW: (("verify", ""), ("rollback", ""), ("advance", "done")),
+    Phase.DONE: (("reads", "100"),),
+}
+"""The way of an operator in a hurry; each once in a phase, then from the first again."""
+
+
 class Operator:
     """Asks the controller for one thing after the other."""
 
     def __init__(
         self, migration: Migration, records: ControlTable, clock: SimClock, random: Random,
-        before_atomic: Callable[[], None], count: Callable[[str], None],
+        before_atomic: Callable[[], None], count: Callable[[str], None], *, hurried: bool,
+        dwell_seconds: float,
     ) -> None:  # fmt: skip
         self.stopped = False
         self._migration = migration
@@ -68,16 +80,18 @@ class Operator:
         self._random = random
         self._before_atomic = before_atomic
         self._count = count
+        self._hurried = hurried
+        self._dwell_seconds = dwell_seconds
         self._asked = 0
+        self._done: tuple[Phase, list[tuple[str, str]]] = (Phase.OFF, [])
 
     async def run(self) -> None:
         """Until stopped."""
         while not self.stopped:
-            await self._clock.sleep(0.1 + self._random.random() * 1.2)
+            await self._clock.sleep(0.1 + self._random.random() * (0.3 if self._hurried else 1.2))
             try:
                 phase = (await self._states())[self._leading].phase
-                asks = WISHES[phase]
-                verb, argument, _ = self._random.choices(asks, [ask[2] for ask in asks])[0]
+                verb, argument = self._next(phase)
                 if argument == "atomic/old":
                     self._before_atomic()
                     await self._clock.sleep(2.0)
@@ -86,6 +100,19 @@ class Operator:
                     await self.ask("verify")
             except DualwriteError:
                 continue
+
+    def _next(self, phase: Phase) -> tuple[str, str]:
+        if phase is Phase.MIRROR_OLD and self._clock.monotonic_seconds() < self._dwell_seconds:
+            return self._random.choice((("backfill-start", "2"), ("verify", "")))
+        if not self._hurried:
+            asks = WISHES[phase]
+            verb, argument, _ = self._random.choices(asks, [ask[2] for ask in asks])[0]
+            return verb, argument
+        if self._done[0] is not phase or len(self._done[1]) == len(STRAIGHT[phase]):
+            self._done = (phase, [])
+        ask = STRAIGHT[phase][len(self._done[1])]
+        self._done[1].append(ask)
+        return ask
 
     @property
     def _leading(self) -> str:

@@ -61,7 +61,10 @@ class Plan:
     skew_seconds: float
     """How far wall clocks may be apart; past what the gates allow for, they may only stay shut."""
     events: tuple[Event, ...]
-    start: str = "off"
+    hurried: bool = False
+    """Whether the operator goes straight ahead."""
+    dwell_seconds: float = 0.0
+    """How long the operator stays in mirror/old at least."""
 
     @property
     def stops(self) -> bool:
@@ -96,7 +99,23 @@ def brief(plan: Plan, seconds: float) -> Plan:
     """The same in less time: all of it comes sooner."""
     share = min(1.0, seconds / plan.seconds)
     events = tuple(replace(event, at=event.at * share) for event in plan.events)
-    return replace(plan, seconds=plan.seconds * share, events=events)
+    return replace(plan, seconds=plan.seconds * share, events=events, hurried=plan.seed % 3 > 0)
+
+
+def rough(seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0) -> Plan:
+    """A run in which these kinds of trouble come again and again, to hunt for one mistake."""
+    random = Random(f"rough-{seed}")
+    events = [
+        Event(random.choice(kinds), 2.0 + random.random() * 14.0, 0.3 + random.random() * 4.0,
+              random.random())
+        for _ in range(12)
+    ]  # fmt: skip
+    return Plan(
+        seed=seed, seconds=18.0, tables=("notes",), proxies=2, consumers=random.choice((1, 2)),
+        controllers=1, clients=3, splits_first=random.choice((0, 1)), skew_seconds=0.0,
+        events=tuple(sorted(events, key=lambda event: event.at)), hurried=True,
+        dwell_seconds=dwell_seconds,
+    )  # fmt: skip
 
 
 def _events(random: Random, count: int, seconds: float) -> Sequence[Event]:

@@ -159,8 +159,9 @@ class World:
             new_id=lambda: f"{random.getrandbits(64):016x}",
         )  # fmt: skip
         return Operator(
-            self.migration, records, clock, self._random("operator"), before_atomic, self._count
-        )
+            self.migration, records, clock, self._random("operator"), before_atomic, self._count,
+            hurried=self.plan.hurried, dwell_seconds=self.plan.dwell_seconds,
+        )  # fmt: skip
 
     def _legacy(self) -> None:
         """Items that were there before anybody thought of a migration; some nobody writes again."""
