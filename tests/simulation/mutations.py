@@ -51,7 +51,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a checkpoint before apply",
         "consumers.prefix",
-        "while marks and marks[0].done:",
+        "while marks and marks[0].done and not marks[0].held:",
         "while marks:",
         ("bypass",),
         16.0,
@@ -88,14 +88,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         'request: dict[str, Any] = {"TableName": place.name, **guard.request()}',
         'request: dict[str, Any] = {"TableName": place.name}',
         ("slow calls", "bypass", "lost answers"),
-        16.0,
-    ),
-    Mutation(
-        "a key that cannot be reconciled is forgotten",
-        "consumers.apply",
-        "if result is Result.FAILED:",
-        "if False:",
-        ("throttling", "bypass"),
         16.0,
     ),
     Mutation(
@@ -148,10 +140,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a refused guard is told as the client's false condition",
         "dualwrite.core.settle",
-        """    if standing is None or standing < stamp:
-        return ConditionFalse(item)""",
-        """    if standing != stamp:
-        return ConditionFalse(item)""",
+        'if standing is None or "" < standing < stamp:',
+        "if standing != stamp:",
         ("skew", "conflicts"),
     ),
     Mutation(
