@@ -95,7 +95,7 @@ def expressions(draw: st.DrawFn, twin: Twin, given: dict[str, str]) -> dict[str,
     known = {**VALUES, ":tenant": twin.note()["endpoint_id"]}
     used = {name: known[name] for name in re.findall(r":\w+", text) if name in known}
     names = {name: NAMES[name] for name in re.findall(r"#\w+", text) if name in NAMES}
-    if draw(st.integers(0, 19)) == 0:
+    if draw(st.integers(0, 19)) == 0 and "ProjectionExpression" not in given:
         used[":unused"] = {"N": "1"}
     request: dict[str, Any] = dict(given)
     if used:
