@@ -91,6 +91,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         16.0,
     ),
     Mutation(
+        "a key that cannot be reconciled is forgotten",
+        "consumers.hands",
+        "if result is Result.FAILED:",
+        "if False:",
+        ("throttling", "bypass"),
+        16.0,
+    ),
+    Mutation(
         "equal stamps prove a key clean, whatever the images",
         "consumers.dirty",
         "if mine is None or theirs is None:",
