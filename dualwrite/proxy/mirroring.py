@@ -11,6 +11,7 @@ from dualwrite.core.settle import (
     ConditionFalse,
     Failed,
     Held,
+    Moved,
     Outcome,
     RefusedAsOlder,
     Unknown,
@@ -71,8 +72,9 @@ async def _written(
         count_units(services, table, follower.side, result.reply)
     elif isinstance(result, Refused):
         judged = judge_guarded(old_item(result), stamp)
-        if isinstance(judged, RefusedAsOlder):
-            services.stamps.observe(judged.stamp)
+        if isinstance(judged, RefusedAsOlder) and not services.stamps.observe(judged.stamp):
+            # No clock of ours wrote that stamp, so it proves nothing newer: the repair looks.
+            return Moved()
         return Failed(result) if isinstance(judged, ConditionFalse) else judged
     return result
 
@@ -91,7 +93,7 @@ def _well(outcome: Outcome | Held) -> bool:
     """Whether the follower is in health: a refusal of the write itself is an answer, and what was
     not sent or cut off here tells nothing against it."""
     match outcome:
-        case Applied() | RefusedAsOlder() | Unknown(CutOff()):
+        case Applied() | RefusedAsOlder() | Moved() | Unknown(CutOff()):
             return True
         case Unknown():
             return False

@@ -1,6 +1,7 @@
 """Global indexes, those whose keys have several attributes and hold only a part, are read as on a
 plain table."""
 
+import time
 from typing import Any
 
 import pytest
@@ -30,6 +31,9 @@ def _add_index(engine: Any, name: str) -> None:
         "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in KEYS.items()],
         "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
     }
+    # One after the other: DynamoDB Local makes at most five at once.
+    while any(_being_made(engine, other) for other in engine.list_tables()["TableNames"]):
+        time.sleep(0.05)
     engine.update_table(
         TableName=name,
         AttributeDefinitions=[
@@ -37,6 +41,11 @@ def _add_index(engine: Any, name: str) -> None:
         ],
         GlobalSecondaryIndexUpdates=[{"Create": create}],
     )
+
+
+def _being_made(engine: Any, name: str) -> bool:
+    indexes = engine.describe_table(TableName=name)["Table"].get("GlobalSecondaryIndexes", ())
+    return any(index["IndexStatus"] != "ACTIVE" for index in indexes)
 
 
 def placed(number: int, **more: Any) -> dict[str, Any]:

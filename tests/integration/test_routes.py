@@ -74,8 +74,9 @@ def test_a_call_goes_to_the_engine_of_its_table(tables: str) -> None:
         arn = (await routes.call("DescribeTable", {"TableName": NEW}))["Table"]["TableArn"]
         assert "eu-west-1" in arn
         assert (await routes.call("GetItem", {"TableName": arn, "Key": item("a")}))["Item"]
-        assert (await home.call("ListTables", {}))["TableNames"].count(NEW) == 0
-        assert OLD in (await routes.call("ListTables", {}))["TableNames"]
+        listed = {"ExclusiveStartTableName": min(OLD, NEW)[:-1]}
+        assert NEW not in (await home.call("ListTables", listed))["TableNames"]
+        assert OLD in (await routes.call("ListTables", listed))["TableNames"]
         body = b'{"TableName": "routes-new", "Key": {"h": {"S": "a"}}}'
         reply = await routes.forward((), "DynamoDB_20120810.GetItem", body)
         assert b'"a"' in reply.body

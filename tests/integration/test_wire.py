@@ -19,7 +19,7 @@ from botocore.credentials import ReadOnlyCredentials
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.connection import Reply
 from dualwrite.adapters.wire import WireClient
-from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, Unreachable
+from dualwrite.core.errors import EngineError, OutcomeUnknown, Overloaded, Refused, Unreachable
 
 SECONDS_MAX = 20.0
 PUT = "DynamoDB_20120810.PutItem"
@@ -532,7 +532,7 @@ def test_too_many_waiters_are_turned_away() -> None:
             ends = await asyncio.gather(
                 *(wire.send(PUT, b"{}") for _ in range(3)), return_exceptions=True
             )
-            assert [type(end) for end in ends] == [OutcomeUnknown, Unreachable, Unreachable]
+            assert [type(end) for end in ends] == [OutcomeUnknown, Unreachable, Overloaded]
             assert "already wait" in str(ends[2])
 
     run(go)
