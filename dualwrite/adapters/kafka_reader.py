@@ -78,6 +78,8 @@ class LaneReader(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
         self._claims = 0
         self._stop = threading.Event()
         self._away = threading.Event()
+        self._steps_back = 0
+        """Counted, so that a ``take`` right after one does not hide it from the thread."""
         self._thread = threading.Thread(target=self._run, name=f"kafka {topic}", daemon=True)
 
     def start(self) -> None:
@@ -90,6 +92,7 @@ class LaneReader(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
 
     def step_back(self) -> None:
         """Leave the group until the next ``take``."""
+        self._steps_back += 1
         self._away.set()
         self._forget(set(self._shares))
 
@@ -139,9 +142,10 @@ class LaneReader(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
                 continue
             consumer: KafkaConsumer | None = None
             try:
+                steps_back = self._steps_back
                 self._id = self._topic_id()
                 consumer = self._connected()
-                self._read(consumer)
+                self._read(consumer, steps_back)
                 self._commit(consumer)
             except (KafkaError, EngineError, OSError, ValueError, RuntimeError) as error:
                 log.warning("queue not read", topic=self._topic, error=type(error).__name__)
@@ -172,10 +176,13 @@ class LaneReader(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
         consumer.subscribe([self._topic], listener=self)
         return consumer
 
-    def _read(self, consumer: KafkaConsumer) -> None:
-        """Until asked to stop, or the topic is another: then its offsets mean nothing."""
+    def _read(self, consumer: KafkaConsumer, steps_back: int) -> None:
+        """Until asked to stop or to step back, or the topic is another: then its offsets mean
+        nothing. ``steps_back``: how many there were before this membership."""
         turn = 0
-        while not self._stop.is_set() and not self._away.is_set():
+        while not (self._stop.is_set() or self._away.is_set()):
+            if self._steps_back != steps_back:
+                return
             turn += 1
             if turn % ID_CHECK_TURNS == 0 and self._topic_id() != self._id:
                 log.warning("the topic was made anew", topic=self._topic)
