@@ -13,27 +13,12 @@ from kafka.errors import KafkaError
 
 from dualwrite.adapters.kafka_topics import KafkaPlace
 from tests.engines_chosen import KAFKA, fetched, free_port, lacking
+from verifier.rehearsal.broker import CLUSTER, LOUD
+from verifier.rehearsal.broker import PROPERTIES as OWN_PROPERTIES
 
 HOME = Path(__file__).parent / "engines" / "kafka"
 START_SECONDS_MAX = 120.0
-CLUSTER = "AAAAAAAAAAAAAAAAAAAAAA"
-MUTE = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
+PROPERTIES = f"""{OWN_PROPERTIES}\
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=200
 """
@@ -104,7 +89,7 @@ def _java(memory: str) -> list[str]:
     java = shutil.which("java")
     if java is None:
         lacking(KAFKA, "Java, which runs it, is not installed")
-    return [java, f"-Xmx{memory}", MUTE, "-cp", str(HOME / "lib" / "*")]
+    return [java, f"-Xmx{memory}", LOUD, "-cp", str(HOME / "lib" / "*")]
 
 
 @pytest.fixture(scope="session")
