@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +15,13 @@ import pytest
 from botocore.config import Config
 
 from tests.engines_chosen import free_port, running
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore SIGINT, and what they start
+    would do so too: it must be possible to interrupt that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

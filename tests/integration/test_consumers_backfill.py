@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,8 +26,9 @@ def fill(world: World, count: int) -> None:
 
 @pytest.mark.parametrize("together", [1, 20])
 def test_everything_is_copied_and_proven_by_the_streams(world: World, together: int) -> None:
-    """All rows reach new under the floor stamp, and their records need no read; one by one, and
-    many in a transaction."""
+    """All rows reach new under the floor stamp, and their records need no read, given time to find
+    each other; one by one, and many in a transaction."""
+    world.pace = replace(world.pace, match_seconds=30.0, match_lagging_seconds=30.0)
 
     async def go() -> None:
         fill(world, 100)
