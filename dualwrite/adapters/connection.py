@@ -26,21 +26,22 @@ _WITHOUT_BODY = frozenset({204, 304})
 class Reply:
     """An HTTP answer as it came. Its head is taken apart only for those who ask."""
 
-    __slots__ = ("_head", "_headers", "body", "status")
+    __slots__ = ("_headers", "body", "head", "status")
 
     def __init__(
         self, status: int, head: bytes | tuple[tuple[bytes, bytes], ...], body: bytes
     ) -> None:
         self.status = status
         self.body = body
-        self._head = head if isinstance(head, bytes) else b""
+        self.head = head if isinstance(head, bytes) else b""
+        """Status line and headers, where nothing but one Content-Length frames the body."""
         self._headers = None if isinstance(head, bytes) else head
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Names and values in their order and spelling."""
         if self._headers is None:
-            lines = (line.partition(b":") for line in self._head.split(b"\r\n")[1:])
+            lines = (line.partition(b":") for line in self.head.split(b"\r\n")[1:])
             self._headers = tuple((name, value.strip()) for name, _, value in lines)
         return self._headers
 

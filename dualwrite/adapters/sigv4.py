@@ -105,13 +105,13 @@ class Signer:
     def forward_head(self, headers: Headers, target: str, body: bytes) -> bytes:
         """The head of a client's request, its own headers kept, signed anew.
 
-        Signed are ``host``, ``content-type`` and whatever begins with ``x-amz-``.
+        Signed are ``host`` and whatever begins with ``content-type`` or ``x-amz-``.
         """
         second = self._wall_ms() // 1000
         if second != self._second:
             self._renew(second)
         kept = [pair for pair in headers if pair[0] not in NOT_FORWARDED]
-        signed = [pair for pair in kept if _is_signed(pair[0])]
+        signed = [pair for pair in kept if pair[0].startswith(_SIGNED)]
         if signed == _PLAIN:
             kept.remove(_PLAIN[0])
             template = self._templates.get(target) or self._template(target)
@@ -190,6 +190,7 @@ class Signer:
         )
 
 
+_SIGNED = (b"content-type", b"x-amz-")
 _PLAIN = [(b"content-type", JSON_TYPE)]
 """What of a client's own headers is signed, nearly always."""
 
@@ -200,10 +201,6 @@ def _hmac_states(key: bytes) -> tuple[Any, Any]:
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
     return inner, outer
-
-
-def _is_signed(name: bytes) -> bool:
-    return name == b"content-type" or name.startswith(b"x-amz-")
 
 
 def _canonical(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:

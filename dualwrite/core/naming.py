@@ -27,6 +27,7 @@ NAMING_MEMBERS = (
     "GlobalTableSourceArn",
 )
 """Members at the top of a request that name a table; each operation has one or two of them."""
+_NAMING = frozenset(NAMING_MEMBERS)
 
 
 def short_name(table_name: Any) -> str:
@@ -49,9 +50,9 @@ def tables_named(operation: str, body: Body) -> Iterator[str]:
 
 
 def _members(body: Body) -> Iterator[str]:
-    for member in NAMING_MEMBERS:
-        if body.get(member) is not None:
-            yield short_name(body[member])
+    for member, name in body.items():
+        if member in _NAMING and name is not None:
+            yield short_name(name)
 
 
 def _batch(body: Body) -> Iterator[str]:

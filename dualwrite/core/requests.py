@@ -1,7 +1,7 @@
 """Wire bodies as typed requests: which tables an operation names, in whose dialect, to do what."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -27,12 +27,6 @@ Body = dict[str, Any]
 """A request or response body, parsed from JSON."""
 
 HIDDEN_PREFIX = "dw_"
-_NAMED_MAPS = (
-    "Item", "Expected", "AttributeUpdates", "KeyConditions", "QueryFilter", "ScanFilter",
-)  # fmt: skip
-"""Parameters that map names of attributes to something."""
-
-
 MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
 """In an update: what makes an item where none is."""
 
@@ -262,24 +256,10 @@ def _refuse_empty(attribute: KeyAttribute, value: AttributeValue) -> None:
 
 def refuse_hidden(body: Body) -> None:
     """Names and placeholders that begin with ``dw_`` belong to the service."""
-    named: list[Any] = []
-    for part in _NAMED_MAPS:
-        if part in body:
-            named += body[part]
-    if "ExpressionAttributeNames" in body:
-        names = body["ExpressionAttributeNames"]
-        named += [*names.values(), *(placeholder[1:] for placeholder in names)]
-    if "ExpressionAttributeValues" in body:
-        named += [placeholder[1:] for placeholder in body["ExpressionAttributeValues"]]
-    for part in (
-        "ConditionExpression", "UpdateExpression", "ProjectionExpression", "FilterExpression",
-        "KeyConditionExpression",
-    ):  # fmt: skip
-        text = body.get(part)
-        if isinstance(text, str) and HIDDEN_PREFIX in text:
-            named += _words(text)
-    named += body.get("AttributesToGet") or []
-    refuse_names(named)
+    for part, value in body.items():
+        named = _NAMED.get(part)
+        if named is not None and value:
+            refuse_names(named(value))
 
 
 def refuse_names(names: Iterable[Any]) -> None:
@@ -291,8 +271,32 @@ def refuse_names(names: Iterable[Any]) -> None:
             )
 
 
-def _words(text: str) -> list[str]:
+def _placeholders(names: Iterable[str]) -> list[str]:
+    return [name[1:] for name in names]
+
+
+def _words(text: Any) -> Iterable[str]:
+    if not isinstance(text, str) or HIDDEN_PREFIX not in text:
+        return ()
     return "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+
+
+_NAMED: Mapping[str, Callable[[Any], Iterable[Any]]] = {
+    **dict.fromkeys(
+        ("Item", "Expected", "AttributeUpdates", "KeyConditions", "QueryFilter", "ScanFilter"), iter
+    ),
+    "AttributesToGet": iter,
+    "ExpressionAttributeNames": lambda names: [*names.values(), *_placeholders(names)],
+    "ExpressionAttributeValues": _placeholders,
+    **dict.fromkeys(
+        (
+            "ConditionExpression", "UpdateExpression", "ProjectionExpression", "FilterExpression",
+            "KeyConditionExpression",
+        ),
+        _words,
+    ),
+}  # fmt: skip
+"""The names of attributes in a parameter, by the parameter."""
 
 
 def unsupported(table: MigratedTable, what: str) -> ValidationError:

@@ -15,12 +15,11 @@ import httptools
 import structlog
 
 from dualwrite.proxy import messages
-from dualwrite.proxy.messages import Handler, HttpReply, HttpRequest, render
+from dualwrite.proxy.messages import Answer, Handler, HttpReply, HttpRequest, render
+from dualwrite.proxy.plain import HEADER_OVERHEAD_BYTES, PlainRequests
 
 PIPELINED_MAX = 16
 """Whole requests of one connection that may wait; above it the socket is read no further."""
-HEADER_OVERHEAD_BYTES = 32
-"""What a header costs beside its text, as HTTP/2 counts it (RFC 9113, 6.5.2)."""
 _WATCHED = frozenset({b"content-length", b"expect"})
 NEVER = float("inf")
 
@@ -54,6 +53,7 @@ class Host(Protocol):
     loop: asyncio.AbstractEventLoop
     date: bytes
     """The time of now, as HTTP writes it."""
+    plain: PlainRequests
 
     def admit(self, connection: "Connection") -> bool:
         """Count a new connection; False: there are too many."""
@@ -121,6 +121,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if not self._receiving and self.task is None and not self._queue:
+            plain = self._server.plain.request(data, self._bounds.headers_bytes_max)
+            if plain is not None:
+                self._body_bytes = len(plain.body)
+                if self._server.hold(self._body_bytes):
+                    self._received(plain, keep_alive=True, old_http=False)
+                else:
+                    self._refuse(messages.TOO_BUSY)
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -209,9 +218,16 @@ class Connection(asyncio.Protocol):
             body[0] if len(body) == 1 else b"".join(body),
         )
         self._path, self._headers, self._headers_bytes = b"", [], 0
-        self._body, self._body_bytes = [], 0
-        keep_alive = parser.should_keep_alive()
-        old_http = parser.get_http_version() == "1.0"
+        self._body = []
+        self._received(
+            request,
+            keep_alive=parser.should_keep_alive(),
+            old_http=parser.get_http_version() == "1.0",
+        )
+
+    def _received(self, request: HttpRequest, *, keep_alive: bool, old_http: bool) -> None:
+        """Take a whole request, whose body is held, in its turn."""
+        self._body_bytes = 0
         self._queue.append(_Pending(request, None, keep_alive, old_http))
         if len(self._queue) > PIPELINED_MAX and not self._read_paused and self._transport:
             self._read_paused = True
@@ -239,7 +255,7 @@ class Connection(asyncio.Protocol):
         self.task = self._server.loop.create_task(self._answer(pending, pending.request))
 
     async def _answer(self, pending: _Pending, request: HttpRequest) -> None:
-        reply = messages.FAILED
+        reply: Answer = messages.FAILED
         try:
             reply = await self._server.handler(request)
         except Exception as error:
@@ -253,7 +269,7 @@ class Connection(asyncio.Protocol):
             self._write(pending, reply)
             self._next()
 
-    def _write(self, pending: _Pending, reply: HttpReply) -> None:
+    def _write(self, pending: _Pending, reply: Answer) -> None:
         assert self._transport is not None
         last = self._deaf or self._stopping
         keep_alive = pending.keep_alive and not (last and not self._queue)

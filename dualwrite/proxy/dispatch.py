@@ -4,7 +4,7 @@ An operation that is not in it passes as it came. So does one that is, where its
 of the tables that the service knows.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dualwrite.core.control_plane import (
@@ -29,7 +29,7 @@ from dualwrite.proxy import (
     transactions,
     writes,
 )
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import pass_on
 from dualwrite.proxy.services import Services
 from dualwrite.proxy.shadow import Shadows
@@ -63,7 +63,7 @@ class Call:
         return table, dialect, self.states[table.name]
 
 
-Serve = Callable[[Services, Call], Awaitable[Body | HttpReply]]
+Serve = Callable[[Services, Call], Awaitable[Body | Answer]]
 """Answers with a body of its own, or with a reply to be passed on; raises DualwriteError."""
 Names = Callable[[Migration, str, Body], Named]
 """Which managed tables a request is about; raises ClientError where it may not be served."""
@@ -71,8 +71,10 @@ Names = Callable[[Migration, str, Body], Named]
 
 def named(migration: Migration, operation: str, body: Body) -> Named:
     """The tables that an item operation names."""
-    refuse_hidden_table(operation, body, migration.control_table)
-    return _found(migration, tables_named(operation, body))
+    names = tuple(tables_named(operation, body))
+    if migration.control_table in names:
+        raise no_such_table(operation, migration.control_table)
+    return _found(migration, names)
 
 
 def changed(migration: Migration, operation: str, body: Body) -> Named:
@@ -97,10 +99,10 @@ def stated(migration: Migration, operation: str, body: Body) -> Named:
 def iterated(migration: Migration, _operation: str, body: Body) -> Named:
     """The table whose stream an iterator reads, where it was given out here."""
     found = unwrapped(body.get("ShardIterator"))
-    return {} if found is None else _found(migration, iter(found[:1]))
+    return {} if found is None else _found(migration, found[:1])
 
 
-def _found(migration: Migration, names: Iterator[str]) -> Named:
+def _found(migration: Migration, names: Iterable[str]) -> Named:
     found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
     for name in names:
         entry = managed(migration, name)
@@ -156,11 +158,11 @@ async def _execute(services: Services, call: Call) -> Body:
     return await partiql.serve(services, call.operation, call.body, call.states)
 
 
-async def _passed(services: Services, call: Call) -> HttpReply:
+async def _passed(services: Services, call: Call) -> Answer:
     return await pass_on(services, call.request, call.target)
 
 
-async def _judged(services: Services, call: Call) -> HttpReply:
+async def _judged(services: Services, call: Call) -> Answer:
     """The engine's own answer, unless the call would harm a table under migration."""
     for table, sides in call.tables.values():
         for side in sides:
@@ -170,24 +172,24 @@ async def _judged(services: Services, call: Call) -> HttpReply:
     return await _passed(services, call)
 
 
-async def _list_tables(services: Services, call: Call) -> HttpReply:
+async def _list_tables(services: Services, call: Call) -> Answer:
     return await listings.listed(services, listings.TABLES, call.request, call.target, call.body)
 
 
-async def _list_streams(services: Services, call: Call) -> HttpReply:
+async def _list_streams(services: Services, call: Call) -> Answer:
     return await listings.listed(services, listings.STREAMS, call.request, call.target, call.body)
 
 
-async def _iterator(services: Services, call: Call) -> HttpReply:
+async def _iterator(services: Services, call: Call) -> Answer:
     name = short_name(call.body["StreamArn"])
     return await streams.iterator(services, call.request, call.target, call.body, name)
 
 
-async def _records(services: Services, call: Call) -> HttpReply:
+async def _records(services: Services, call: Call) -> Answer:
     return await streams.records(services, call.request, call.target, call.body)
 
 
-async def _endpoints(services: Services, call: Call) -> Body | HttpReply:
+async def _endpoints(services: Services, call: Call) -> Body | Answer:
     """This proxy's own address, as the client wrote it: an SDK that discovers endpoints must not
     walk around the service."""
     for name, value in call.request.headers:

@@ -22,7 +22,14 @@ from dualwrite.core.shapes import serialization
 from dualwrite.core.signatures import Fields, fields_of
 from dualwrite.proxy.answers import error_reply, new_request_id
 from dualwrite.proxy.encodings import Decoder, Undecodable
-from dualwrite.proxy.messages import BODY_TOO_LARGE, JSON_TYPE, Handler, HttpReply, HttpRequest
+from dualwrite.proxy.messages import (
+    BODY_TOO_LARGE,
+    JSON_TYPE,
+    Answer,
+    Handler,
+    HttpReply,
+    HttpRequest,
+)
 
 JSON_TYPES = (b"application/x-amz-json-1.0", b"application/json")
 HEALTH_PATHS = (b"/", b"/ping")
@@ -65,7 +72,7 @@ class Front:
         self._decoder = Decoder()
         self._logged_seconds = -LOG_PAUSE_SECONDS
 
-    async def handle(self, request: HttpRequest) -> HttpReply:
+    async def handle(self, request: HttpRequest) -> Answer:
         """Answer one request; never raises."""
         fields = fields_of(request.headers)
         if request.method != b"POST":
@@ -81,9 +88,7 @@ class Front:
             return await self._encoded(request, fields, caller)
         return await self._call(_in_utf8(request), fields, caller)
 
-    async def _encoded(
-        self, request: HttpRequest, fields: Fields, caller: Caller | None
-    ) -> HttpReply:
+    async def _encoded(self, request: HttpRequest, fields: Fields, caller: Caller | None) -> Answer:
         """What is signed is the encoded body: nothing is unpacked for who may not call."""
         try:
             with self._decoder.decoded(fields[b"content-encoding"], request.body) as content:
@@ -96,7 +101,7 @@ class Front:
         except OverflowError:
             return BODY_TOO_LARGE
 
-    async def _call(self, request: HttpRequest, fields: Fields, caller: Caller | None) -> HttpReply:
+    async def _call(self, request: HttpRequest, fields: Fields, caller: Caller | None) -> Answer:
         if caller is not None and not caller.key.access.everything:
             try:
                 _check_access(caller, request, fields)
@@ -105,7 +110,7 @@ class Front:
         reply = await self._handler(request)
         return _cross_origin(reply) if b"origin" in fields else reply
 
-    def _refused(self, error: ClientError, request: HttpRequest, fields: Fields) -> HttpReply:
+    def _refused(self, error: ClientError, request: HttpRequest, fields: Fields) -> Answer:
         """A request that is not even a call is told that, whoever sent it."""
         if request.body and _media_type(fields) not in JSON_TYPES:
             return self._unknown(fields)
@@ -120,7 +125,7 @@ class Front:
             log.warning("caller refused", status=error.code)
         return self._error(error, fields)
 
-    def _no_call(self, request: HttpRequest, fields: Fields) -> HttpReply:
+    def _no_call(self, request: HttpRequest, fields: Fields) -> Answer:
         """Health checks, pre-flights of browsers, and what is neither."""
         if request.method in (b"GET", b"HEAD") and request.path.split(b"?")[0] in HEALTH_PATHS:
             return self._plain(200, self._health, fields)
@@ -135,10 +140,10 @@ class Front:
             return _cross_origin(HttpReply(200, tuple(headers), b""))
         return self._unknown(fields)
 
-    def _unknown(self, fields: Fields) -> HttpReply:
+    def _unknown(self, fields: Fields) -> Answer:
         return self._plain(404, UNKNOWN_OPERATION, fields)
 
-    def _plain(self, status: int, body: bytes, fields: Fields) -> HttpReply:
+    def _plain(self, status: int, body: bytes, fields: Fields) -> Answer:
         headers = (
             (b"x-amzn-requestid", new_request_id(self._random).encode()),
             (b"x-amz-crc32", b"%d" % crc32(body)),
@@ -146,7 +151,7 @@ class Front:
         reply = HttpReply(status, headers, body)
         return _cross_origin(reply) if b"origin" in fields else reply
 
-    def _error(self, error: ClientError, fields: Fields) -> HttpReply:
+    def _error(self, error: ClientError, fields: Fields) -> Answer:
         content_type = JSON_TYPE
         if _media_type(fields) != JSON_TYPES[0]:
             content_type = (b"content-type", JSON_TYPES[1])
@@ -193,8 +198,8 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _cross_origin(reply: HttpReply) -> HttpReply:
+def _cross_origin(reply: Answer) -> Answer:
     """Any page may call, as DynamoDB has it; what an engine has said of that itself stands."""
     if any(name.lower() == ALLOW_ORIGIN[0] for name, _ in reply.headers):
         return reply
-    return reply._replace(headers=(*reply.headers, ALLOW_ORIGIN, EXPOSE_HEADERS))
+    return HttpReply(reply.status, (*reply.headers, ALLOW_ORIGIN, EXPOSE_HEADERS), reply.body)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite.core.requests import Body
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import answer_in, ask, with_body
 from dualwrite.proxy.services import Services
 
@@ -39,7 +39,7 @@ STREAMS = Listing(
 
 async def listed(
     services: Services, listing: Listing, request: HttpRequest, target: str, body: Body
-) -> HttpReply:
+) -> Answer:
     """One page; bytes untouched where it neither holds the hidden name nor ends before it.
 
     Raises EngineError. An error of the engine is passed on.

@@ -1,8 +1,9 @@
 """HTTP messages as the proxy's handlers see them, and how replies are written to the wire."""
 
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -11,6 +12,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+_LEFT_TO_US = re.compile(rb"(?i)\r\n(date|connection|keep-alive|proxy-connection):")
+"""What a head that came may not say, or what it lacks: one that tells nothing but a date goes on
+as it is."""
 _FRAMING = frozenset(
     {b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
 )
@@ -32,24 +36,54 @@ class HttpRequest(NamedTuple):
         return self.body if self.decoded is None else self.decoded
 
 
+class Answer(Protocol):
+    """A whole answer: made here, or an engine's as it came."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Those that frame a message are the server's: given ones are dropped."""
+        ...
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def head(self) -> bytes:
+        """Status line and headers as they came, framed by one Content-Length and nothing else;
+        empty where there is no such head."""
+        ...
+
+
 class HttpReply(NamedTuple):
-    """A whole answer. Headers that frame a message are the server's: given ones are dropped."""
+    """An answer that is made here."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
+    @property
+    def head(self) -> bytes:
+        """There is none that came."""
+        return b""
 
-Handler = Callable[[HttpRequest], Awaitable[HttpReply]]
+
+Handler = Callable[[HttpRequest], Awaitable[Answer]]
 
 
 def render(
-    reply: HttpReply, *, date: bytes, keep_alive: bool, old_http: bool, head_only: bool
+    reply: Answer, *, date: bytes, keep_alive: bool, old_http: bool, head_only: bool
 ) -> bytes:
     """The answer's bytes; ``old_http``: an HTTP/1.0 client, which must be told of keep-alive.
 
     ``date`` is told where the reply does not tell it: SDKs set their clocks by it.
     """
+    if reply.head and keep_alive and not old_http and not head_only:
+        found = _LEFT_TO_US.findall(reply.head)
+        if not found:
+            return b"%b\r\ndate: %b\r\n\r\n%b" % (reply.head, date, reply.body)
+        if len(found) == 1 and found[0].lower() == b"date":
+            return b"%b\r\n\r\n%b" % (reply.head, reply.body)
     parts = [_STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status]
     dated = False
     for name, value in reply.headers:

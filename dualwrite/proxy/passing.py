@@ -7,17 +7,16 @@ from zlib import crc32
 import orjson
 
 from dualwrite.core.requests import Body
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.messages import Answer, HttpReply, HttpRequest
 from dualwrite.proxy.services import Services, forward
 
 
-async def pass_on(services: Services, request: HttpRequest, target: str) -> HttpReply:
+async def pass_on(services: Services, request: HttpRequest, target: str) -> Answer:
     """The engine's own answer, byte for byte; raises EngineError."""
-    reply = await forward(services, request.headers, target, request.body)
-    return HttpReply(reply.status, reply.headers, reply.body)
+    return await forward(services, request.headers, target, request.body)
 
 
-async def ask(services: Services, request: HttpRequest, target: str, body: Body) -> HttpReply:
+async def ask(services: Services, request: HttpRequest, target: str, body: Body) -> Answer:
     """The engine's answer to another body under the client's headers, not compressed; raises
     EngineError."""
     headers = tuple(pair for pair in request.headers if pair[0] != b"accept-encoding")
@@ -25,7 +24,7 @@ async def ask(services: Services, request: HttpRequest, target: str, body: Body)
                          target)  # fmt: skip
 
 
-def answer_in(reply: HttpReply) -> Body | None:
+def answer_in(reply: Answer) -> Body | None:
     """The body of a success; None for anything else, which is passed on as it is."""
     if reply.status != 200:
         return None
@@ -36,7 +35,7 @@ def answer_in(reply: HttpReply) -> Body | None:
     return answer if isinstance(answer, dict) else None
 
 
-def with_body(reply: HttpReply, body: Body) -> HttpReply:
+def with_body(reply: Answer, body: Body) -> HttpReply:
     """The same answer with another body, and the checksum of that."""
     data = orjson.dumps(body)
     headers = tuple(

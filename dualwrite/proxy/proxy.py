@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from dualwrite.core import metric_names
-from dualwrite.core.doubled import refuse_doubled
+from dualwrite.core.doubled import may_hide, refuse_doubled
 from dualwrite.core.errors import (
     ClientError,
     DualwriteError,
@@ -37,7 +37,7 @@ from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy.answers import error_reply, new_request_id, success
 from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, routes
 from dualwrite.proxy.health import Health
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import pass_on
 from dualwrite.proxy.services import Engine, Services
 from dualwrite.proxy.shadow import Shadows
@@ -88,10 +88,13 @@ class Proxy:
             self.health, follower or engine,
         )  # fmt: skip
         self._routes = routes(Shadows(self._services))
-        known = (*migration.by_physical, migration.control_table)
-        self._needles = tuple(name.encode() for name in known)
+        known = {*migration.by_physical, migration.control_table}
+        self._needles = tuple(
+            name.encode() for name in known if not any(other in name for other in known - {name})
+        )
+        """The known tables' names, but for those in which another one is found anyway."""
 
-    async def handle(self, request: HttpRequest) -> HttpReply:
+    async def handle(self, request: HttpRequest) -> Answer:
         """Answer one request; never raises."""
         if self._in_hand >= self.requests_max:
             return self._shed()
@@ -99,7 +102,6 @@ class Proxy:
         started = perf_counter()
         target = _target_of(request)
         operation = target.rpartition(".")[2]
-        request_id = new_request_id(self._random)
         table = UNMANAGED
         try:
             route = self._route(target, operation, request.content)
@@ -113,11 +115,13 @@ class Proxy:
                 refuse_doubled(request.content, NAMING)
                 return await pass_on(self._services, request, target)
             answer = await self._serve(route, Call(operation, body, request, target, tables))
-            if not isinstance(answer, HttpReply):
-                answer = success(orjson.dumps(answer), request_id, request.headers)
+            if isinstance(answer, dict):
+                answer = success(
+                    orjson.dumps(answer), new_request_id(self._random), request.headers
+                )
             status = "ok"
         except Exception as error:
-            heard = _heard(error)
+            heard, request_id = _heard(error), new_request_id(self._random)
             if heard.status >= 500:
                 log.warning("request failed", operation=operation, table=table,
                             request_id=request_id, error=str(error),
@@ -128,7 +132,7 @@ class Proxy:
         self._count(table, operation, status, started)
         return answer
 
-    def _shed(self) -> HttpReply:
+    def _shed(self) -> Answer:
         """Refuse a request before it is looked at: those in hand would only get slower by it."""
         self._services.metrics.add(metric_names.SHED)
         return error_reply(shed_error(), new_request_id(self._random))
@@ -147,9 +151,9 @@ class Proxy:
         for needle in self._needles:
             if needle in body:
                 return route
-        return route if b"\\u" in body else None
+        return route if may_hide(body) else None
 
-    async def _serve(self, route: Route, call: Call) -> Body | HttpReply:
+    async def _serve(self, route: Route, call: Call) -> Body | Answer:
         """Serve under the states of all tables involved, each entered for the whole request."""
         epochs = self._services.epochs
         states = call.states

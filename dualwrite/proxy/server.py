@@ -10,6 +10,7 @@ from email.utils import formatdate
 
 from dualwrite.proxy.connection import Bounds, Connection
 from dualwrite.proxy.messages import Handler, HttpReply, HttpRequest
+from dualwrite.proxy.plain import PlainRequests
 
 __all__ = ["Bounds", "Handler", "HttpReply", "HttpRequest", "Server"]
 
@@ -37,6 +38,7 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.handler = handler
+        self.plain = PlainRequests()
         self.bounds = bounds or Bounds(
             body_bytes_max=body_bytes_max, connections_max=connections_max
         )

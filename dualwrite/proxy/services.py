@@ -60,6 +60,7 @@ from dualwrite.core.transform import (
 )
 from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health
+from dualwrite.proxy.messages import Answer
 
 log = structlog.get_logger()
 
@@ -69,23 +70,12 @@ BACKOFF_SECONDS = 0.004
 BACKOFF_SECONDS_MAX = 0.2
 
 
-class Reply(Protocol):
-    """An answer of the engine as it came."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]: ...
-    @property
-    def body(self) -> bytes: ...
-
-
 class Engine(Dynamo, Protocol):
     """The engine behind the proxy: calls in DynamoDB JSON, and requests passed as they came."""
 
     async def forward(
         self, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
-    ) -> Reply: ...
+    ) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +144,7 @@ async def call(services: Services, operation: str, request: Mapping[str, Any]) -
 
 async def forward(
     services: Services, headers: tuple[tuple[bytes, bytes], ...], target: str, body: bytes
-) -> Reply:
+) -> Answer:
     """Pass a request on as it came, a read again where no answer comes; raises EngineError. An
     answer is passed on whatever it says: an SDK has its own patience with a 5xx."""
     started = services.clock.monotonic_seconds()

@@ -6,14 +6,14 @@ gets one back knows whose records come and what to leave out of them. Nothing is
 
 from dualwrite.core.requests import Body
 from dualwrite.core.stream_view import client_record, unwrapped, wrapped
-from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import answer_in, ask, with_body
 from dualwrite.proxy.services import Services
 
 
 async def iterator(
     services: Services, request: HttpRequest, target: str, body: Body, table_name: str
-) -> HttpReply:
+) -> Answer:
     """GetShardIterator on the stream of a managed table, ``table_name`` its physical name."""
     reply = await ask(services, request, target, body)
     answer = answer_in(reply)
@@ -23,7 +23,7 @@ async def iterator(
                                                                 table_name)})  # fmt: skip
 
 
-async def records(services: Services, request: HttpRequest, target: str, body: Body) -> HttpReply:
+async def records(services: Services, request: HttpRequest, target: str, body: Body) -> Answer:
     """GetRecords under a wrapped iterator: a page may lose records, even all; only an answer
     without a next iterator ends a shard."""
     found = unwrapped(body.get("ShardIterator"))

@@ -1,8 +1,10 @@
 """A member that is given twice is refused where it could matter."""
 
+import json
+
 import pytest
 
-from dualwrite.core.doubled import refuse_doubled
+from dualwrite.core.doubled import may_hide, refuse_doubled
 from dualwrite.core.errors import ClientError
 
 NAMES = ("TableName",)
@@ -35,3 +37,16 @@ def test_twice_is_refused(raw: bytes) -> None:
 def test_once_in_each_object_is_right(raw: bytes) -> None:
     """However often the name stands in other objects."""
     refuse_doubled(raw, NAMES)
+
+
+@pytest.mark.parametrize("letter", ["T", "-", ".", "_", "0", "z"])
+def test_an_escape_can_hide_what_names_are_made_of(letter: str) -> None:
+    """In either case of its digits."""
+    for digits in (f"{ord(letter):04x}", f"{ord(letter):04X}"):
+        assert may_hide(b'{"TableName":"\\u%b"}' % digits.encode())
+
+
+def test_text_beyond_ascii_hides_nothing() -> None:
+    """As Python's JSON writes it, surrogates included."""
+    assert not may_hide(json.dumps({"name": "na\u00efve \u00ff \u4f60 \U0001f600"}).encode())
+    assert not may_hide(b"{}")
