@@ -24,8 +24,14 @@ class Pace:
     unapplied_records_max: int = 5000
     """A shard is not read further while this many of its records are unapplied."""
     tip_bytes_max: int = 128 * 1024
-    """A short page under this size reached the tip. Pages also end at 1 MB, and one record may
-    have two images of 400 KB, so a larger short page proves nothing."""
+    """A page under this size did not end for it. Pages end at 1 MB, and one record may have two
+    images of 400 KB, so a larger one with few records may have."""
+    tip_pages: int = 20
+    """So many short pages in a row, without an old record, are the tip. AWS answers with empty
+    pages in mid-shard too, and gives no bound."""
+    tip_fresh_seconds: float = 5.0
+    """A record older than this when it is fetched shows that the reader was behind. Creation times
+    are whole seconds; a reader at the tip sees a record after a second or two."""
 
     match_seconds: float = 0.5
     """How long a record waits for its counterpart on the other side's stream."""

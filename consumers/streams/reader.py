@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import orjson
 import structlog
 
 from consumers.changes import Change, change_of
@@ -13,6 +12,7 @@ from consumers.effort import Effort
 from consumers.pace import Pace
 from consumers.prefix import Mark, Prefix
 from consumers.streams.shards import TRIM_HORIZON
+from consumers.streams.tips import Streak, is_short
 from dualwrite.core.errors import RETRYABLE, EngineError, LeaseExpired, Refused
 from dualwrite.core.ports import Clock, Dynamo
 
@@ -54,8 +54,8 @@ class Page(NamedTuple):
     records: list[Any]
     following: str | None
     """The next iterator; None: the shard has ended."""
-    reached: bool
-    """Whether it reached the tip."""
+    short: bool
+    """Whether it did not end for its size: as far as one page can tell, there was no more."""
     sent_ms: int
     sent_at: float
 
@@ -106,6 +106,7 @@ class ShardReader:
         self._effort = effort
         self._pace = pace
         self._tips: deque[Tip] = deque(maxlen=TIPS_MAX)
+        self._streak = Streak(pace)
         self._progress = Progress()
         self._began_ms = clock.wall_ms() - int(lag_seconds * 1000)
         self._newest_ms = self._began_ms
@@ -127,10 +128,10 @@ class ShardReader:
                 iterator = await self._recover(error, iterator)
                 continue
             self._failures = 0
-            self._at_tip = page.reached
-            self._feed.behind(not page.reached)
+            self._feed.behind(not page.short)
             await self._hand_on(page.records)
-            if page.reached and len(self._tips) < TIPS_MAX:
+            self._at_tip = self._finds_tip(page)
+            if self._at_tip and len(self._tips) < TIPS_MAX:
                 self._tips.append(Tip(page.sent_ms, page.sent_at, self.prefix.fetched))
             iterator = page.following
             if iterator is None:
@@ -160,6 +161,7 @@ class ShardReader:
     # -- pages --------------------------------------------------------------------------------
 
     async def _open(self) -> str:
+        self._streak.broken()
         request: dict[str, Any] = {"StreamArn": self._arn(), "ShardId": self._shard_id}
         position = self.prefix.position
         if position.isdigit():
@@ -180,21 +182,23 @@ class ShardReader:
         )
         records: list[Any] = answer.get("Records") or []
         following: str | None = answer.get("NextShardIterator") or None
-        reached = following is None or self._is_short(records)
-        return Page(records, following, reached, sent_ms, sent_at)
+        short = following is None or is_short(records, self._pace)
+        return Page(records, following, short, sent_ms, sent_at)
+
+    def _finds_tip(self, page: Page) -> bool:
+        """Whether the request of this page, whose records are noted, found the tip."""
+        if page.following is None:
+            return True
+        age = (page.sent_ms - self._newest_ms) / 1000 if page.records else None
+        return self._streak.saw(short=page.short, newest_age_seconds=age)
 
     def _wait_after(self, page: Page, before: float) -> float:
-        """None behind the tip, a little while records come, ever more while none do."""
+        """None behind the tip, a little while records come or may follow, ever more while the tip
+        has none."""
         pace = self._pace
-        if page.records:
-            return pace.poll_busy_seconds if page.reached else 0.0
+        if page.records or not self._at_tip:
+            return pace.poll_busy_seconds if page.short else 0.0
         return min(pace.poll_idle_seconds, max(pace.poll_busy_seconds, before * 1.5))
-
-    def _is_short(self, records: list[Any]) -> bool:
-        """Whether the page ended because there was no more, and not for its size."""
-        if len(records) >= min(self._pace.page_records, 500):
-            return False
-        return not records or len(orjson.dumps(records)) < self._pace.tip_bytes_max
 
     async def _hand_on(self, records: list[Any]) -> None:
         fresh: list[tuple[Change, Mark]] = []

@@ -49,15 +49,15 @@ class Shard:
 
 
 class Stream:
-    """``delay`` says how late the next record shows; ``empties`` how often an iterator has to be
-    moved over nothing before it gets to records that follow."""
+    """``delay`` says how late the next record shows; ``empties`` how many empty pages lie between
+    where an iterator was opened, or the last page with records, and the records that follow."""
 
     def __init__(self, arn: str, now: Callable[[], float], random: Random) -> None:
         self.arn = arn
         self.retention_seconds = RETENTION_SECONDS
         self.iterator_seconds = ITERATOR_SECONDS
         self.delay: Callable[[], float] = lambda: 0.0
-        self.empty: Callable[[], bool] = lambda: False
+        self.empties: Callable[[], int] = lambda: 0
         self.shards: dict[str, Shard] = {}
         self.lost = 0
         """Records that were trimmed before anybody was given them."""
@@ -165,7 +165,7 @@ class Stream:
             position = shard.end
         else:
             position = self._position(shard, int(request["SequenceNumber"]), kind)
-        return {"ShardIterator": self._issued(shard, position)}
+        return {"ShardIterator": self._issued(shard, position, self.empties())}
 
     def _position(self, shard: Shard, wanted: int, kind: str) -> int:
         for offset, (_, record) in enumerate(shard.log):
@@ -177,12 +177,12 @@ class Stream:
             "The sequence number is older than the oldest record that is kept",
         )
 
-    def _issued(self, shard: Shard, position: int) -> str:
-        return f"{shard.id}|{position}|{self._now()!r}"
+    def _issued(self, shard: Shard, position: int, empties: int) -> str:
+        return f"{shard.id}|{position}|{empties}|{self._now()!r}"
 
     def records(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.settle()
-        id, text, issued = request["ShardIterator"].split("|")
+        id, text, empties, issued = request["ShardIterator"].split("|")
         if self._now() - float(issued) > self.iterator_seconds:
             raise refused("ExpiredIteratorException", "Iterator expired")
         shard, position = self._held(id), int(text)
@@ -191,16 +191,17 @@ class Stream:
         limit = int(request.get("Limit", RECORDS_MAX))
         if not 1 <= limit <= RECORDS_MAX:
             raise invalid("Limit must be between 1 and 1000")
+        if left := int(empties):
+            return {"Records": [], "NextShardIterator": self._issued(shard, position, left - 1)}
         start = position - shard.base
         page = [record for _, record in shard.log[start : start + limit]]
-        if page and self.empty():
-            page = []
         self._given.update(record["eventID"] for record in page)
         following = position + len(page)
         answer: dict[str, Any] = {"Records": page}
         over = shard.closed_at is not None and not shard.pending and following >= shard.end
         if not over:
-            answer["NextShardIterator"] = self._issued(shard, following)
+            left = self.empties() if page else 0
+            answer["NextShardIterator"] = self._issued(shard, following, left)
         return answer
 
     def _held(self, id: str) -> Shard:

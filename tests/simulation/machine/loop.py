@@ -77,6 +77,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.trace: Callable[[float, str], None] = lambda now, name: None
         self._now = 0.0
         self._busy: list[Lane] = []
+        self._timers: list[tuple[float, int, events.TimerHandle]] = []
+        """A heap whose order no comparison of handles decides: those are slow."""
+        self._timed = count()
         self.set_task_factory(self._task)
         self.set_exception_handler(lambda loop, context: None)
 
@@ -109,6 +112,13 @@ class SimLoop(asyncio.BaseEventLoop):
         self._enqueue(handle)
         return handle
 
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        timer = events.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._timed), timer))
+        return timer
+
     def _enqueue(self, handle: events.Handle) -> None:
         lane = handle._context.get(LANE, self.main)  # type: ignore[attr-defined]
         if not lane.ready and not lane.dead:
@@ -133,17 +143,16 @@ class SimLoop(asyncio.BaseEventLoop):
         """There are no threads."""
 
     def _run_once(self) -> None:
-        timers = self._scheduled  # type: ignore[attr-defined]
-        while timers and timers[0]._when <= self._now:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            if not timer._cancelled:
+        timers = self._timers
+        while timers and timers[0][0] <= self._now:
+            timer = heapq.heappop(timers)[2]
+            if not timer._cancelled:  # type: ignore[attr-defined]
                 self._enqueue(timer)
         lane = self._chosen(self._busy)
         if lane is not None and lane.awake_at > self._now:
             lane = self._chosen([one for one in self._busy if one.awake_at <= self._now])
         if lane is None:
-            self._jump(timers)
+            self._jump()
             return
         handle = lane.ready.popleft()
         if not lane.ready:
@@ -161,12 +170,13 @@ class SimLoop(asyncio.BaseEventLoop):
             return lanes[0] if lanes else None
         return lanes[int(self.random.random() * len(lanes))]
 
-    def _jump(self, timers: list[Any]) -> None:
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
+    def _jump(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+            heapq.heappop(timers)
         moments = [lane.awake_at for lane in self._busy]
         if timers:
-            moments.append(timers[0]._when)
+            moments.append(timers[0][0])
         if not moments:
             raise Stuck("nothing can run, and nobody waits for a time")
         self._now = max(self._now, min(moments))

@@ -42,6 +42,7 @@ PACE = Pace(
     apply_seconds=0.25,
     batch_keys=20,
     page_records=20,
+    tip_pages=4,
     unapplied_records_max=60,
     scan_page_items=6,
     repair_back_off_seconds=0.3,

@@ -16,6 +16,8 @@ from tests.simulation.world.tables import key_in, keys_of
 
 RECORDS_LATE_SECONDS = 0.8
 """Less than the consumers' margin for propagation: what the barrier counts on."""
+EMPTY_PAGES_MAX = 3
+"""Fewer in a row than those that consumers take for the tip."""
 TRIMMED_SECONDS = 1.5
 """What is left of 24 hours while a trim lasts."""
 
@@ -162,11 +164,11 @@ class Sky:
     def _empty_pages(self, event: Event) -> Undo:
         random = self._random
         for stream in self._engine.streams.values():
-            stream.empty = lambda: random.random() < 0.5
+            stream.empties = lambda: int(random.random() * (EMPTY_PAGES_MAX + 1))
 
         def undo() -> None:
             for stream in self._engine.streams.values():
-                stream.empty = lambda: False
+                stream.empties = lambda: 0
 
         return undo
 

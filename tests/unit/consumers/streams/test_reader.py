@@ -246,6 +246,52 @@ def test_a_tip_is_proven_once_everything_before_it_is_applied() -> None:
     run(go())
 
 
+def test_empty_pages_in_mid_shard_are_no_tip() -> None:
+    """An empty page with a live iterator says nothing of what follows: no barrier is passed by it,
+    and the lag goes on growing."""
+
+    async def go() -> None:
+        scene = Scene()
+        scene.engine.empty_pages = PACE.tip_pages - 1
+        scene.write("a")
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.until(lambda: scene.engine.empty_pages == 0)
+        seen = scene.reader.progress()
+        assert not scene.taken
+        assert seen.tip_ms == 0
+        assert seen.lag_seconds > 0.0
+        await scene.clock.until(lambda: bool(scene.taken))
+        await scene.clock.until(lambda: scene.reader.progress().tip_ms > 0)
+        assert scene.reader.progress().lag_seconds == 0.0
+        task.cancel()
+
+    run(go())
+
+
+def test_trouble_on_the_way_costs_no_tip_and_another_iterator_does() -> None:
+    """After an error the same iterator goes on where it was; a new one may have to be moved over
+    empty pages again."""
+
+    async def go() -> None:
+        scene = Scene()
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.until(lambda: scene.reader.progress().tip_ms > 0)
+        scene.engine.faults = [OutcomeUnknown("no answer")]
+        await scene.clock.until(lambda: not scene.engine.faults)
+        tip_ms = scene.reader.progress().tip_ms
+        await scene.clock.advance(2 * PACE.poll_idle_seconds)
+        assert scene.reader.progress().tip_ms > tip_ms
+        scene.engine.faults = [refused("ExpiredIteratorException")]
+        await scene.clock.until(lambda: not scene.engine.faults)
+        tip_ms = scene.reader.progress().tip_ms
+        await scene.clock.advance(2 * PACE.poll_idle_seconds)
+        assert scene.reader.progress().tip_ms == tip_ms
+        await scene.clock.until(lambda: scene.reader.progress().tip_ms > tip_ms)
+        task.cancel()
+
+    run(go())
+
+
 def test_before_the_first_page_a_shard_is_as_far_behind_as_it_was_left() -> None:
     """Nobody knows yet what comes; the time since is added."""
 
@@ -269,7 +315,7 @@ def test_an_idle_shard_is_asked_ever_less_often() -> None:
         task = asyncio.create_task(scene.reader.run())
         await scene.clock.advance(60.0)
         pages = sum(operation == "GetRecords" for operation, _ in scene.engine.calls)
-        assert 55 <= pages <= 75
+        assert 55 + PACE.tip_pages <= pages <= 65 + PACE.tip_pages
         task.cancel()
 
     run(go())
