@@ -1,11 +1,9 @@
 """The backfill: a parallel scan in leased segments, each checkpointed after its page is applied."""
 
 import asyncio
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import structlog
@@ -15,21 +13,19 @@ from consumers.copy import Copied, Copier, NotNow
 from consumers.effort import Effort
 from consumers.members import Consumers, Stillness
 from consumers.pace import Pace
+from consumers.pages import Pages
 from consumers.probe import statements_are_streamed
-from consumers.rate import Bucket, copy_units
 from consumers.segments import SegmentDesk
-from consumers.statements import STATEMENTS_MAX
 from dualwrite.core import metric_names
+from dualwrite.core.backfills import progress_of, segment_name
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, StateConflict
-from dualwrite.core.items import Item, size_bytes
-from dualwrite.core.phases import Kind, Phase
+from dualwrite.core.items import size_bytes
+from dualwrite.core.phases import Phase
 from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records, WorkQueue
 from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
 
 RUN = "run"
-BATCHES_AT_ONCE = 2
-"""Batches of one segment in flight together."""
 
 log = structlog.get_logger()
 
@@ -37,8 +33,10 @@ log = structlog.get_logger()
 class _Owned:
     """A segment this process works on; all writes of its record go through here, one at a time."""
 
-    def __init__(self, records: Records, record: Record, segment: Segment) -> None:
+    def __init__(self, records: Records, record: Record, segment: Segment, *, looks: bool) -> None:
         self.segment = segment
+        self.looks = looks
+        """Whether most of the next page is thought to be copied already."""
         self._records = records
         self._record = record
         self._writing = asyncio.Lock()
@@ -91,8 +89,8 @@ class Backfill:
         self._stillness = Stillness(clock)
         self._orders: dict[str, BackfillOrder] = {}
         self._complete: dict[str, str] = {}
-        """By table: the run that is known to be complete."""
-        self._buckets: dict[str, Bucket] = defaultdict(lambda: Bucket(clock))
+        """By table: the scan that is known to be complete."""
+        self._pages = Pages(dynamo, copier, consumers, clock, metrics, effort, pace)
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def step(self) -> None:
@@ -116,7 +114,7 @@ class Backfill:
         open_orders = {
             name: order
             for name, order in self._orders.items()
-            if self._complete.get(name) != order.run
+            if self._complete.get(name) != order.scan
         }
         if self._desk is not None:
             await self._desk.step(self._running, self._pace.segments_in_flight_max)
@@ -137,14 +135,14 @@ class Backfill:
     async def _serve(
         self, table: MigratedTable, order: BackfillOrder, records: Mapping[str, Record]
     ) -> None:
-        names = [segment_name(table, order, number) for number in range(order.segments)]
+        names = [segment_name(table.name, order, number) for number in range(order.segments)]
         segments = {name: load(Segment, records[name].value) for name in names if name in records}
         self._show(table, order, segments.values())
-        if len(segments) == len(names) and all(one.done for one in segments.values()):
-            self._complete[table.name] = order.run
-            log.info("backfill complete", table=table.name, run=order.run)
+        if progress_of(order, segments.values()).complete:
+            self._complete[table.name] = order.scan
+            log.info("backfill complete", table=table.name, run=order.scan)
             return
-        if not self._may_run(table, order.run):
+        if not self._may_run(table, order):
             return
         free = [
             number
@@ -154,7 +152,7 @@ class Backfill:
             and self._is_free(name, segment)
         ]
         if self._desk is not None:
-            if self._consumers.is_mine(f"{table.name}/{order.run}"):
+            if self._consumers.is_mine(f"{table.name}/{order.scan}"):
                 await self._desk.offer(names[number] for number in free)
             free = [number for number in free if self._desk.holds(names[number])]
         for number in free[: self._pace.segments_in_flight_max - len(self._running)]:
@@ -188,7 +186,7 @@ class Backfill:
             )
         except StateConflict:
             return  # another consumer was faster
-        owned = _Owned(self._records, taken, mine)
+        owned = _Owned(self._records, taken, mine, looks=order.split > 0)
         self._running[name] = asyncio.create_task(self._run(table, order, number, owned))
 
     # -- one segment --------------------------------------------------------------------------
@@ -232,7 +230,7 @@ class Backfill:
         self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
     ) -> None:
         failures = 0
-        while not owned.segment.done and self._may_run(table, order.run):
+        while not owned.segment.done:
             try:
                 await self._page(table, order, number, owned)
             except (EngineError, LeaseExpired) as error:
@@ -246,19 +244,14 @@ class Backfill:
     async def _page(
         self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
     ) -> None:
-        request: dict[str, Any] = {
-            "TableName": table.old.name,
-            "ConsistentRead": True,
-            "Segment": number,
-            "TotalSegments": order.segments,
-            "Limit": self._pace.scan_page_items,
-        }
-        if owned.segment.checkpoint is not None:
-            request["ExclusiveStartKey"] = owned.segment.checkpoint
-        answer = await self._dynamo.call("Scan", request)
-        items: list[Item] = answer.get("Items", [])
-        counts = await self._copy_all(table, items)
-        following = answer.get("LastEvaluatedKey") or None
+        def ask() -> BackfillOrder:
+            if not self._may_run(table, order):
+                raise NotNow(f"the copy of {table.name} is paused, split anew or out of its phase")
+            return self._orders[table.name]
+
+        begun = self._clock.monotonic_seconds()
+        items, following = await self._pages.scan(table, number, owned.segment, ask())
+        counts = await self._pages.copy(table, items, ask, looks=owned.looks)
         before = owned.segment
         await owned.write(
             checkpoint=following,
@@ -268,32 +261,15 @@ class Backfill:
             present=before.present + counts[Copied.PRESENT],
             left=before.left + counts[Copied.LEFT],
             bytes=before.bytes + sum(size_bytes(item) for item in items),
+            busy_ms=before.busy_ms + int((self._clock.monotonic_seconds() - begun) * 1000),
             finished_ms=0 if following else self._clock.wall_ms(),
         )
+        owned.looks = 2 * counts[Copied.PRESENT] > len(items)
 
-    async def _copy_all(self, table: MigratedTable, items: list[Item]) -> Counter[Copied]:
-        counts: Counter[Copied] = Counter()
+    def _may_run(self, table: MigratedTable, begun: BackfillOrder) -> bool:
+        """Whether the scan that an order began is still what is wanted."""
         order = self._orders.get(table.name)
-        rate = order.units_per_second_max if order else 0.0
-        together = order.items_together if order and table.kind is Kind.REKEY else 1
-        in_one = together > 1
-        if not in_one and self._copier.in_statements and table.kind is Kind.REKEY:
-            together = STATEMENTS_MAX
-        step = max(self._pace.writes_in_flight_max, BATCHES_AT_ONCE * together)
-        for start in range(0, len(items), step):
-            part = items[start : start + step]
-            # Everybody takes his share of what the order allows.
-            units = copy_units(part, in_transactions=in_one)
-            await self._buckets[table.name].take(units, rate / len(self._consumers.live))
-            groups = [part[at : at + together] for at in range(0, len(part), together)]
-            copy = partial(self._copier.copy_all, table, in_one=in_one)
-            for copied in await self._effort.together(copy, groups):
-                counts.update(copied)
-        return counts
-
-    def _may_run(self, table: MigratedTable, run: str) -> bool:
-        order = self._orders.get(table.name)
-        if order is None or order.run != run or order.wanted != RUN:
+        if order is None or order.scan != begun.scan or order.wanted != RUN:
             return False
         try:
             return self._epochs.current(table.name).phase is Phase.MIRROR_OLD
@@ -305,18 +281,11 @@ class Backfill:
     def _show(
         self, table: MigratedTable, order: BackfillOrder, segments: Iterable[Segment]
     ) -> None:
-        seen = list(segments)
+        name, seen = table.name, progress_of(order, segments)
         for result in ("scanned", "copied", "present", "left"):
-            amount = sum(getattr(segment, result) for segment in seen)
-            self._metrics.set(metric_names.BACKFILL_ITEMS, table.name, result, value=float(amount))
-        done = sum(segment.done for segment in seen)
-        share = done / order.segments
-        if order.items_estimate and share < 1:
-            scanned = sum(segment.scanned for segment in seen)
-            share = max(share, min(0.99, scanned / order.items_estimate))
-        self._metrics.set(metric_names.BACKFILL_SHARE, table.name, value=share)
-
-
-def segment_name(table: MigratedTable, order: BackfillOrder, number: int) -> str:
-    """A segment's name in the control table."""
-    return f"{table.name}/{order.run}/{number}"
+            amount = float(getattr(seen, result))
+            self._metrics.set(metric_names.BACKFILL_ITEMS, name, result, value=amount)
+        eta = -1.0 if seen.eta_seconds is None else seen.eta_seconds
+        self._metrics.set(metric_names.BACKFILL_BYTES, name, value=float(seen.bytes))
+        self._metrics.set(metric_names.BACKFILL_SHARE, name, value=seen.share)
+        self._metrics.set(metric_names.BACKFILL_ETA_SECONDS, name, value=eta)

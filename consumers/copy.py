@@ -20,8 +20,15 @@ from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work, reason_text
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
-from dualwrite.core.errors import RETRYABLE, DualwriteError, EngineError, Refused
-from dualwrite.core.items import Item, size_bytes
+from dualwrite.core.errors import (
+    RETRYABLE,
+    THROTTLED,
+    THROTTLED_PARTS,
+    DualwriteError,
+    EngineError,
+    Refused,
+)
+from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
 from dualwrite.core.phases import Kind, Phase, Side
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
@@ -46,6 +53,8 @@ class Copied(StrEnum):
     LEFT = "left"
     QUEUED = "queued"
     """It could not be settled now and stands in the repair queue."""
+    THROTTLED = "throttled"
+    """The engine has no capacity for it now; it may be written in part, and is to be done again."""
 
 
 class NotNow(DualwriteError):
@@ -81,15 +90,33 @@ class Copier:
         """Copy items in one transaction (``in_one``), or in statements; what that cannot settle,
         one by one, which may be repeated. Raises as ``copy``."""
         if in_one and len(items) > 1:
-            if await self._in_one(table, items):
-                return [Copied.COPIED] * len(items)
+            copied = await self._in_one(table, items)
+            if copied is not None:
+                return [copied] * len(items)
         elif self.in_statements and table.kind is Kind.REKEY:
             found = await self._in_statements(table, items)
             return [
-                await self.copy(table, item) if copied is None else copied
-                for item, copied in zip(items, found, strict=True)
+                await self.copy(table, item) if one is None else one
+                for item, one in zip(items, found, strict=True)
             ]
         return [await self.copy(table, item) for item in items]
+
+    async def settled(self, table: MigratedTable, items: Sequence[Item]) -> list[bool]:
+        """Which of up to 100 items need no write, by one read of their copies: where one is, and
+        old's item has its hidden map, a write would find just that. Raises EngineError."""
+        keys: dict[int, Key] = {}
+        for at, item in enumerate(items):
+            seen = await self._compared(table, item)
+            if seen.problem is None and seen.wanted is not None and seen.annotation is None:
+                keys[at] = key_of(seen.wanted, table.new.keys)
+        schema = table.new.keys
+        found = await requests.get_items(
+            self._dynamo, table.new.name, schema, list(keys.values()), keys_only=True
+        )
+        return [
+            at in keys and found.get(key_token(keys[at], schema)) is not None
+            for at in range(len(items))
+        ]
 
     async def _in_statements(
         self, table: MigratedTable, items: Sequence[Item]
@@ -112,14 +139,20 @@ class Copier:
             for at, code in (await self._executed(annotating)).items():
                 if code:
                     del wanted[at]
+                if code in THROTTLED_PARTS:
+                    found[at] = Copied.THROTTLED
             inserting = {at: statements.insert(table, item) for at, item in wanted.items()}
             for at, code in (await self._executed(inserting)).items():
                 if not code:
                     found[at] = Copied.COPIED
                 elif code in DUPLICATE:
                     found[at] = Copied.PRESENT
+                elif code in THROTTLED_PARTS:
+                    found[at] = Copied.THROTTLED
             return found
-        except EngineError:
+        except EngineError as error:
+            if _is_throttled(error):
+                return [Copied.THROTTLED if one is None else one for one in found]
             return found  # all of it may be repeated
         finally:
             self._epochs.leave(state)
@@ -130,19 +163,20 @@ class Copier:
         codes = await statements.executed(self._dynamo, list(batch.values()))
         return dict(zip(batch, codes, strict=True))
 
-    async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> bool:
-        """False: at least one item is present, has changed, is too large or cannot be mapped."""
+    async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> Copied | None:
+        """What became of all of them together; None: at least one item is present, has changed, is
+        too large or cannot be mapped."""
         if sum(map(size_bytes, items)) > TRANSACTION_BYTES_MAX / 3:
-            return False  # both sides of each item, and its conditions, count
+            return None  # both sides of each item, and its conditions, count
         state = self._epochs.enter(table.name)
         try:
             if state.phase is not Phase.MIRROR_OLD:
-                return False
+                return None
             members: list[dict[str, Any]] = []
             for item in items:
                 seen = await self._compared(table, item)
                 if seen.problem is not None or seen.wanted is None:
-                    return False
+                    return None
                 if seen.annotation is not None:
                     annotate = guards.annotation_request(
                         table, Side.OLD, item, seen.annotation, FLOOR
@@ -150,9 +184,9 @@ class Copier:
                     members.append({"Update": annotate})
                 members.append({"Put": put_if_absent(table, seen.wanted)})
             await self._dynamo.call("TransactWriteItems", {"TransactItems": members})
-            return True
-        except EngineError:
-            return False
+            return Copied.COPIED
+        except EngineError as error:
+            return Copied.THROTTLED if _is_throttled(error) else None
         finally:
             self._epochs.leave(state)
 
@@ -169,6 +203,8 @@ class Copier:
                 outcome = await self._once(table, item, dirty)
                 break
             except Refused as error:
+                if error.code in THROTTLED:
+                    return Copied.THROTTLED
                 if error.code in RETRYABLE:
                     continue
                 if error.code != "ValidationException":
@@ -238,3 +274,12 @@ def put_if_absent(table: MigratedTable, item: Item) -> dict[str, Any]:
     """The write of a copy: it never overwrites anything."""
     guard = guards.Guard().absent(table.new.keys.hash.name)
     return {"TableName": table.new.name, "Item": item, **guard.request()}
+
+
+def _is_throttled(error: EngineError) -> bool:
+    """Whether an engine has too much to do for a call, or for a member of its transaction."""
+    if not isinstance(error, Refused):
+        return False
+    reasons = error.fields.get("CancellationReasons") or ()
+    codes = {reason.get("Code") for reason in reasons if isinstance(reason, Mapping)}
+    return error.code in THROTTLED or bool(codes & THROTTLED_PARTS)

@@ -31,7 +31,7 @@ async def get_item(dynamo: Dynamo, table: str, key: Key) -> Item | None:
 
 
 async def get_items(
-    dynamo: Dynamo, table: str, schema: KeySchema, keys: Sequence[Key]
+    dynamo: Dynamo, table: str, schema: KeySchema, keys: Sequence[Key], *, keys_only: bool = False
 ) -> dict[str, Item | None]:
     """Consistent reads of up to 100 distinct keys, by their tokens.
 
@@ -39,9 +39,11 @@ async def get_items(
     """
     if not keys:
         return {}
-    answer = await dynamo.call(
-        "BatchGetItem", {"RequestItems": {table: {"Keys": list(keys), "ConsistentRead": True}}}
-    )
+    wanted: dict[str, Any] = {"Keys": list(keys), "ConsistentRead": True}
+    if keys_only:
+        names = {f"#k{at}": name for at, name in enumerate(schema.names)}
+        wanted |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+    answer = await dynamo.call("BatchGetItem", {"RequestItems": {table: wanted}})
     found: dict[str, Item | None] = {key_token(key, schema): None for key in keys}
     for key in answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ()):
         del found[key_token(key, schema)]

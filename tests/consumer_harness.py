@@ -246,15 +246,18 @@ class World:
 
     def order_backfill(
         self, table: MigratedTable, *, run: str = "run-1", wanted: str = "run", segments: int = 2,
-        rate: float = 0.0, asked_ms: int | None = None, together: int = 1,
+        reads: float = 0.0, writes: float = 0.0, asked_ms: int | None = None, together: int = 1,
+        split: int = 0,
     ) -> None:  # fmt: skip
         order = BackfillOrder(
             run,
             wanted,
             segments,
             self.clock.wall_ms() if asked_ms is None else asked_ms,
-            units_per_second_max=rate,
+            read_units_per_second_max=reads,
+            write_units_per_second_max=writes,
             items_together=together,
+            split=split,
         )
         self.records.put(BACKFILL, table.name, dump(order))
 

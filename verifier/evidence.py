@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
+from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Kind, Side, TableState
 from dualwrite.core.ports import Record, Records
@@ -177,9 +178,9 @@ async def _backfill(records: Records, table: str) -> BackfillSeen | Absent:
     order = await _one(records, BACKFILL, table, BackfillOrder)
     if order is ABSENT:
         return ABSENT
-    segments = await records.list(SEGMENT, f"{table}/{order.run}/")
-    done = sum(load(Segment, segment.value).done for segment in segments)
-    return BackfillSeen(order.run, order.segments, done, order.wanted)
+    found = await records.list(SEGMENT, segments_prefix(table, order))
+    seen = progress_of(order, [load(Segment, segment.value) for segment in found])
+    return BackfillSeen(order.scan, seen.segments, seen.segments_done, order.wanted)
 
 
 async def _repairs(records: Records, table: str) -> RepairsSeen:

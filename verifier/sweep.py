@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from dualwrite.core import metric_names
+from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.errors import EngineError, LeaseExpired, StateConflict
 from dualwrite.core.phases import Mode, TableState
 from dualwrite.core.ports import (
@@ -272,11 +273,11 @@ class Sweeper:
             if record is None:
                 return ""
             order = load(BackfillOrder, record.value)
-            segments = await self._records.list(SEGMENT, f"{table.name}/{order.run}/")
+            found = await self._records.list(SEGMENT, segments_prefix(table.name, order))
         except EngineError:
             return ""
-        done = sum(load(Segment, segment.value).done for segment in segments)
-        return order.run if done >= order.segments > 0 else ""
+        seen = progress_of(order, [load(Segment, segment.value) for segment in found])
+        return order.scan if seen.complete else ""
 
 
 def _with(result: SweepResult, tally: Tally) -> SweepResult:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.phases import Kind, Side, TableState
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
@@ -34,14 +35,6 @@ async def state_of(records: Records, table: str) -> TableState:
 async def table_overview(records: Records, table: MigratedTable, now_ms: int) -> dict[str, Any]:
     """One entry of ``tables``. Raises EngineError."""
     state = await state_of(records, table.name)
-    order = await records.read(BACKFILL, table.name)
-    backfill = None
-    if order is not None:
-        wanted = load(BackfillOrder, order.value)
-        segments = await records.list(SEGMENT, f"{table.name}/{wanted.run}/")
-        backfill = backfill_overview(
-            wanted, [load(Segment, segment.value) for segment in segments], now_ms
-        )
     swept = await records.read(SWEPT, table.name)
     bypass = await records.read(BYPASS, table.name)
     sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
@@ -55,7 +48,7 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
         "lead_epoch": state.lead_epoch,
         "read_share": state.read_share,
         "shadow_share": state.shadow_share,
-        "backfill": backfill,
+        "backfill": await backfill_of(records, table),
         "lag": {
             side.value: stream_overview(
                 await records.read(STREAM, f"{table.name}/{side.value}"), now_ms
@@ -69,36 +62,38 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
     }
 
 
-def backfill_overview(
-    order: BackfillOrder, segments: Sequence[Segment], now_ms: int
-) -> dict[str, Any]:
+async def backfill_of(records: Records, table: MigratedTable) -> dict[str, Any] | None:
+    """The newest backfill of a table; None where there was none. Raises EngineError."""
+    record = await records.read(BACKFILL, table.name)
+    if record is None:
+        return None
+    order = load(BackfillOrder, record.value)
+    segments = await records.list(SEGMENT, segments_prefix(table.name, order))
+    return backfill_overview(order, [load(Segment, segment.value) for segment in segments])
+
+
+def backfill_overview(order: BackfillOrder, segments: Sequence[Segment]) -> dict[str, Any]:
     """Progress of one backfill; ``share`` is 0..1, ``eta_seconds`` None where nothing tells."""
-    done = sum(segment.done for segment in segments)
-    complete = len(segments) == order.segments and done == order.segments
-    scanned = sum(segment.scanned for segment in segments)
-    if complete:
-        share = 1.0
-    elif order.items_estimate:
-        # The estimate is hours old at AWS, so an unfinished copy never claims to be whole.
-        share = min(scanned / order.items_estimate, 0.99)
-    else:
-        share = done / order.segments
-    started = min((segment.started_ms for segment in segments if segment.started_ms), default=0)
-    eta = None
-    if order.wanted == "run" and started and 0 < share < 1:
-        eta = round((now_ms - started) / 1000 * (1 - share) / share, 1)
+    seen = progress_of(order, segments)
     return {
         "run": order.run,
+        "split": order.split,
         "wanted": order.wanted,
-        "complete": complete,
-        "share": round(share, 4),
-        "eta_seconds": 0.0 if complete else eta,
-        "segments": order.segments,
-        "segments_done": done,
-        "scanned": scanned,
-        "copied": sum(segment.copied for segment in segments),
-        "present": sum(segment.present for segment in segments),
-        "left": sum(segment.left for segment in segments),
+        "complete": seen.complete,
+        "share": round(seen.share, 4),
+        "eta_seconds": None if seen.eta_seconds is None else round(seen.eta_seconds, 1),
+        "segments": seen.segments,
+        "segments_done": seen.segments_done,
+        "scanned": seen.scanned,
+        "items_estimate": order.items_estimate,
+        "bytes": seen.bytes,
+        "bytes_estimate": order.bytes_estimate,
+        "copied": seen.copied,
+        "present": seen.present,
+        "left": seen.left,
+        "read_units_per_second_max": order.read_units_per_second_max,
+        "write_units_per_second_max": order.write_units_per_second_max,
+        "items_together": order.items_together,
     }
 
 

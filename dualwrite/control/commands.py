@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from dualwrite.control.copying import TOGETHER_MAX, copying_of
+from dualwrite.core.backfills import SEGMENTS_MAX
 from dualwrite.core.errors import DualwriteError, EngineError, OutcomeUnknown, StateConflict
 from dualwrite.core.phases import Phase
 from dualwrite.core.ports import Clock, Records
@@ -14,14 +16,10 @@ ALL = "*"
 POLL_SECONDS = 0.2
 KEPT_MAX = 20
 """Finished commands that stay readable; the audit keeps what they did for good."""
-SEGMENTS_DEFAULT = 4
-SEGMENTS_MAX = 1_000
-TOGETHER_MAX = 50
-"""AWS: a transaction holds 100 actions, and copying an item takes two."""
 
 MOVES = frozenset({"advance", "flip", "rollback"})
 SHARES = frozenset({"reads", "shadow"})
-BACKFILLS = frozenset({"backfill-start", "backfill-pause", "backfill-resume"})
+BACKFILLS = frozenset({"backfill-start", "backfill-change", "backfill-pause", "backfill-resume"})
 VERIFY = "verify"
 VERBS = MOVES | SHARES | BACKFILLS | {VERIFY}
 
@@ -158,22 +156,6 @@ def share_of(argument: str) -> int | None:
     )
 
 
-def backfill_of(argument: str) -> tuple[int, float, int] | None:
-    """``SEGMENTS[:UNITS_PER_SECOND[:ITEMS_TOGETHER]]``, "" for the defaults; None for nonsense."""
-    segments, _, rest = argument.partition(":")
-    units, _, together = rest.partition(":")
-    try:
-        counts = int(segments or SEGMENTS_DEFAULT), float(units or 0.0), int(together or 1)
-    except ValueError:
-        return None
-    good = (
-        1 <= counts[0] <= SEGMENTS_MAX
-        and 0.0 <= counts[1] < float("inf")
-        and 1 <= counts[2] <= TOGETHER_MAX
-    )
-    return counts if good else None
-
-
 def _no_argument(argument: str) -> str:
     return f"no argument is expected, not {argument!r}" if argument else ""
 
@@ -190,12 +172,16 @@ def _share_problem(argument: str) -> str:
 
 
 def _backfill_problem(argument: str) -> str:
-    if backfill_of(argument) is None:
+    if copying_of(argument) is None:
         return (
-            f"{argument!r} is not SEGMENTS[:UNITS_PER_SECOND[:ITEMS_TOGETHER]]: "
-            f"1 to {SEGMENTS_MAX}, 0 or more, 1 to {TOGETHER_MAX}"
+            f"{argument!r} does not say segments=1..{SEGMENTS_MAX}, reads=UNITS_PER_SECOND, "
+            f"writes=UNITS_PER_SECOND or together=1..{TOGETHER_MAX}"
         )
     return ""
+
+
+def _change_problem(argument: str) -> str:
+    return _backfill_problem(argument) if argument else "what should change? nothing is told"
 
 
 _ARGUMENTS: Mapping[str, Callable[[str], str]] = {
@@ -203,4 +189,5 @@ _ARGUMENTS: Mapping[str, Callable[[str], str]] = {
     "reads": _share_problem,
     "shadow": _share_problem,
     "backfill-start": _backfill_problem,
+    "backfill-change": _change_problem,
 }

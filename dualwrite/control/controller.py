@@ -28,7 +28,7 @@ from dualwrite.core.errors import (
     OutcomeUnknown,
     StateConflict,
 )
-from dualwrite.core.ports import Clock, Metrics, Records
+from dualwrite.core.ports import Clock, Metrics, Records, TableSizes
 from dualwrite.core.records import MEMBER, Member, load
 from dualwrite.core.spec import Migration
 
@@ -45,6 +45,7 @@ class Controller:
         clock: Clock,
         metrics: Metrics,
         gates: GateKeeper,
+        sizes: TableSizes,
         *,
         process_id: str,
         lease_seconds: float = 3.0,
@@ -87,7 +88,9 @@ class Controller:
             self._settings,
             check_lease=self._check_lease,
         )
-        self._orders = Orders(records, migration, clock, self._mover, self._audit, self._settings)
+        self._orders = Orders(
+            records, migration, clock, self._mover, self._audit, self._settings, sizes
+        )
         self._watch = Watch(
             records,
             migration,

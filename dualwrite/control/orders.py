@@ -1,15 +1,19 @@
 """Backfills and sweeps: the controller orders them, the consumers carry them out."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from dualwrite.control.audit import Audit
-from dualwrite.control.commands import ALL, CommandFailed, Order, backfill_of
+from dualwrite.control.commands import ALL, CommandFailed, Order
+from dualwrite.control.copying import Copying, copying_of
 from dualwrite.control.mover import Mover, Verdicts
 from dualwrite.control.moves import States, targets
 from dualwrite.control.settings import ControlSettings
+from dualwrite.core.backfills import progress_of, segments_for, segments_prefix
 from dualwrite.core.errors import StateConflict
 from dualwrite.core.phases import Kind, Mode, Side, TableState
-from dualwrite.core.ports import Clock, Records
+from dualwrite.core.ports import Clock, Records, TableSizes
 from dualwrite.core.records import (
     BACKFILL,
     SEGMENT,
@@ -45,7 +49,9 @@ class Orders:
         mover: Mover,
         audit: Audit,
         settings: ControlSettings,
+        sizes: TableSizes,
     ) -> None:
+        self._sizes = sizes
         self._records = records
         self._migration = migration
         self._clock = clock
@@ -56,21 +62,31 @@ class Orders:
     # -- backfill --------------------------------------------------------------------------
 
     async def backfill(self, order: Order) -> str:
-        """Start, pause or resume backfills; what was done, in words. Raises CommandFailed,
+        """Start, change, pause or resume backfills; what was done, in words. Raises CommandFailed,
         GatesClosed, EngineError."""
-        if order.command.verb == "backfill-start":
-            return await self._start(order)
-        wanted, was = (PAUSE, RUN) if order.command.verb == "backfill-pause" else (RUN, PAUSE)
+        verb = order.command.verb
+        told = copying_of(order.command.argument)
+        assert told is not None, "problem_of has looked"
+        if verb == "backfill-start":
+            return await self._start(order, told)
+        revisions: dict[str, Callable[[BackfillOrder], BackfillOrder]] = {
+            "backfill-change": told.applied,
+            "backfill-pause": lambda held: replace(held, wanted=PAUSE),
+            "backfill-resume": lambda held: replace(held, wanted=RUN),
+        }
         said = []
         for table in targets(order.command, self._migration):
-            if await self._want(table, wanted):
-                await self._audit.note(order, table.name, f"backfill {was}", f"backfill {wanted}")
-                said.append(f"{table.name}: backfill {wanted}")
+            revised = await self._revised(table, revisions[verb])
+            if revised is not None:
+                before, after = revised
+                await self._audit.note(order, table.name, _words(before), _words(after))
+                said.append(f"{table.name}: {_words(after)}")
         if not said:
-            raise CommandFailed(f"no backfill is there to {wanted}; see: dualwrite backfill start")
+            wish = verb.removeprefix("backfill-")
+            raise CommandFailed(f"no backfill is there to {wish}; see: dualwrite backfill start")
         return "; ".join(said)
 
-    async def _start(self, order: Order) -> str:
+    async def _start(self, order: Order, told: Copying) -> str:
         states = await self._mover.states()
         tables = [
             table
@@ -87,32 +103,37 @@ class Orders:
             return tuple([(table.name, await self._streams_read(table)) for table in tables])
 
         await self._mover.until_open(streams_read)
-        said = [f"{table.name}: {await self._start_one(order, table)}" for table in tables]
+        said = [f"{table.name}: {await self._start_one(order, table, told)}" for table in tables]
         return "; ".join(said)
 
-    async def _start_one(self, order: Order, table: MigratedTable) -> str:
-        parsed = backfill_of(order.command.argument)
-        assert parsed is not None, "problem_of has looked"
-        segments, units, together = parsed
+    async def _start_one(self, order: Order, table: MigratedTable, told: Copying) -> str:
         held = await self._records.read(BACKFILL, table.name)
-        if held is not None:
-            before = load(BackfillOrder, held.value)
-            if before.run != order.id and not await self._complete(table, before):
-                return f"its backfill is not over yet ({before.wanted}), and goes on"
-        if held is None or load(BackfillOrder, held.value).run != order.id:
-            wanted = BackfillOrder(
+        before = None if held is None else load(BackfillOrder, held.value)
+        if (
+            before is not None
+            and before.run != order.id
+            and not await self._complete(table, before)
+        ):
+            return f"its backfill is not over yet ({before.wanted}), and goes on"
+        if before is not None and before.run == order.id:
+            wanted = before
+        else:
+            size = await self._sizes.size(table.old.name)
+            first = BackfillOrder(
                 run=order.id,
                 wanted=RUN,
-                segments=segments,
+                segments=told.segments or segments_for(size),
                 asked_ms=self._clock.wall_ms(),
-                units_per_second_max=units,
-                items_together=together,
+                items_estimate=size.items,
+                bytes_estimate=size.bytes,
             )
+            wanted = told.applied(first)
             await self._records.write(
                 BACKFILL, table.name, dump(wanted), expected=held.version if held else 0
             )
-        await self._audit.note(order, table.name, "", f"backfill {RUN}")
-        return f"backfill ordered in {segments} segments"
+        await self._forget_others(table, wanted)
+        await self._audit.note(order, table.name, "", _words(wanted))
+        return f"backfill ordered in {wanted.segments} segments"
 
     async def _streams_read(self, table: MigratedTable) -> GateVerdict:
         """What the backfill copies too early is cured by the streams, so they are read first."""
@@ -136,32 +157,39 @@ class Orders:
         return seen.unbroken_since_ms > 0 and age_seconds <= EVIDENCE_SECONDS_MAX
 
     async def _complete(self, table: MigratedTable, order: BackfillOrder) -> bool:
-        segments = await self._records.list(SEGMENT, f"{table.name}/{order.run}/")
-        done = sum(load(Segment, segment.value).done for segment in segments)
-        return done >= order.segments
+        found = await self._records.list(SEGMENT, segments_prefix(table.name, order))
+        return progress_of(order, [load(Segment, one.value) for one in found]).complete
 
-    async def _want(self, table: MigratedTable, wanted: str) -> bool:
-        """Whether there is an unfinished backfill; it is told what is wanted of it now."""
+    async def _revised(
+        self, table: MigratedTable, revise: Callable[[BackfillOrder], BackfillOrder]
+    ) -> tuple[BackfillOrder, BackfillOrder] | None:
+        """An unfinished backfill's order before and after; None where there is none."""
         for _ in range(RACES_MAX):
             held = await self._records.read(BACKFILL, table.name)
             if held is None:
-                return False
-            order = load(BackfillOrder, held.value)
-            if await self._complete(table, order):
-                return False
-            if order.wanted == wanted:
-                return True
-            try:
-                await self._records.write(
-                    BACKFILL,
-                    table.name,
-                    dump(replace(order, wanted=wanted)),
-                    expected=held.version,
-                )
-            except StateConflict:
-                continue
-            return True
+                return None
+            before = load(BackfillOrder, held.value)
+            if await self._complete(table, before):
+                return None
+            after = revise(before)
+            if after != before:
+                try:
+                    await self._records.write(
+                        BACKFILL, table.name, dump(after), expected=held.version
+                    )
+                except StateConflict:
+                    continue
+            await self._forget_others(table, after)
+            return before, after
         raise CommandFailed(f"{table.name}: its backfill order keeps changing; ask again")
+
+    async def _forget_others(self, table: MigratedTable, order: BackfillOrder) -> None:
+        """Remove the segments of other runs and splits: nobody asks for them any more. What is
+        left, because its owner wrote it just now, goes the next time."""
+        for record in await self._records.list(SEGMENT, f"{table.name}/"):
+            if not record.name.startswith(segments_prefix(table.name, order)):
+                with suppress(StateConflict):
+                    await self._records.delete(SEGMENT, record.name, expected=record.version)
 
     # -- verify ----------------------------------------------------------------------------
 
@@ -218,6 +246,16 @@ class Orders:
             else:
                 said.append(f"{name}: {_found(result)}")
         return over, "; ".join(said)
+
+
+def _words(order: BackfillOrder) -> str:
+    told = Copying(
+        order.segments,
+        order.read_units_per_second_max or None,
+        order.write_units_per_second_max or None,
+        order.items_together if order.items_together > 1 else None,
+    )
+    return f"backfill {order.wanted} {told.words}"
 
 
 def _found(result: SweepResult) -> str:

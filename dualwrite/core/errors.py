@@ -95,3 +95,9 @@ THROTTLED = frozenset(
     }
 )
 """Refusals of an engine, or a table, that has too much to do."""
+
+THROTTLED_PARTS = frozenset(
+    {"ProvisionedThroughputExceeded", "ThrottlingError", "RequestLimitExceeded"}
+)
+"""The same as the codes of one member of a transaction or batch. AWS: CancellationReason,
+BatchStatementError."""

@@ -37,7 +37,10 @@ DRIFT = "dualwrite_drift"
 REPAIRS_WAITING = "dualwrite_repairs_waiting"
 REPAIRS_AGE_SECONDS = "dualwrite_repairs_age_seconds"
 BACKFILL_ITEMS = "dualwrite_backfill_items"
+BACKFILL_BYTES = "dualwrite_backfill_bytes"
 BACKFILL_SHARE = "dualwrite_backfill_share"
+BACKFILL_ETA_SECONDS = "dualwrite_backfill_eta_seconds"
+BACKFILL_THROTTLED = "dualwrite_backfill_throttled_total"
 GATE = "dualwrite_gate"
 EPOCH = "dualwrite_epoch"
 PHASE = "dualwrite_phase"
@@ -72,7 +75,12 @@ METRICS: dict[str, MetricSpec] = {
     REPAIRS_WAITING: MetricSpec("gauge", "Keys that wait for repair", ("table", "poison")),
     REPAIRS_AGE_SECONDS: MetricSpec("gauge", "Age of the oldest waiting repair", ("table",)),
     BACKFILL_ITEMS: MetricSpec("gauge", "Items the backfill has handled", ("table", "result")),
+    BACKFILL_BYTES: MetricSpec("gauge", "Bytes of items the backfill has scanned", ("table",)),
     BACKFILL_SHARE: MetricSpec("gauge", "Part of the backfill that is done, 0..1", ("table",)),
+    BACKFILL_ETA_SECONDS: MetricSpec("gauge", "Seconds left of the backfill; -1 unknown",
+                                     ("table",)),
+    BACKFILL_THROTTLED: MetricSpec("counter", "Times the engine made the backfill slow down",
+                                   ("table", "units")),
     GATE: MetricSpec("gauge", "Gates of the next move: 1 open, 0 closed, -1 unknown",
                      ("table", "gate")),
     EPOCH: MetricSpec("gauge", "Epoch of the table's state as this process knows it", ("table",)),

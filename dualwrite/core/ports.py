@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from dualwrite.core.backfills import TableSize
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.records import Repair
 from dualwrite.core.transform import Missing, Question
@@ -19,6 +20,14 @@ class Dynamo(Protocol):
 
         Raises Refused (answered with an error), Unreachable (never sent) or OutcomeUnknown.
         """
+        ...
+
+
+class TableSizes(Protocol):
+    """How large the engine says that tables are."""
+
+    async def size(self, table: str) -> TableSize:
+        """Of a physical table; zeros where the engine does not tell. Raises EngineError."""
         ...
 
 

@@ -23,7 +23,7 @@ AUDIT = "audit"
 BACKFILL = "backfill"
 """name = table; value = BackfillOrder."""
 SEGMENT = "segment"
-"""name = table/run/number; value = Segment."""
+"""name = table/scan/number (``core/backfills.py``); value = Segment."""
 SWEEP = "sweep"
 """name = table; value = SweepOrder."""
 SWEPT = "swept"
@@ -75,8 +75,8 @@ class Command:
     """What an operator asks of the controller; the controller writes the outcome into it."""
 
     verb: str
-    """advance, flip, rollback, reads, shadow, backfill-start, backfill-pause, backfill-resume,
-    verify."""
+    """advance, flip, rollback, reads, shadow, backfill-start, backfill-change, backfill-pause,
+    backfill-resume, verify."""
     table: str
     """A logical table name, or "*" for all of them."""
     argument: str = ""
@@ -117,10 +117,21 @@ class BackfillOrder:
     segments: int
     asked_ms: int
     items_estimate: int = 0
-    units_per_second_max: float = 0.0
-    """0 means unlimited."""
+    """What the engine said when it was asked for; 0: it did not tell. So of the bytes."""
+    bytes_estimate: int = 0
+    read_units_per_second_max: float = 0.0
+    """0 means unlimited; of all consumers together."""
+    write_units_per_second_max: float = 0.0
+    """The same, on either side."""
     items_together: int = 1
     """Items copied in one transaction: fewer calls for twice the capacity units. 1: none."""
+    split: int = 0
+    """Rises whenever the number of segments is changed while it runs."""
+
+    @property
+    def scan(self) -> str:
+        """One scan of the table: no two of them have segments, or checkpoints, in common."""
+        return f"{self.run}.{self.split}" if self.split else self.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,8 @@ class Segment:
     left: int = 0
     """Items that cannot be mapped; each is in the repair queue with its reason."""
     bytes: int = 0
+    busy_ms: int = 0
+    """How long its pages took, pauses not counted."""
     started_ms: int = 0
     finished_ms: int = 0
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
 from dualwrite.control.membership import CONTROLLER
 from dualwrite.core.records import MEMBER
@@ -41,6 +42,7 @@ async def _controller(parts: Parts) -> None:
         parts.clock,
         parts.metrics,
         Gates(parts.records, parts.migration, parts.clock, parts.metrics),
+        DescribedSizes(parts.dynamo),
         process_id=parts.process_id,
         lease_seconds=settings.lease_seconds,
         request_life_seconds=parts.migration.timeout_seconds_max + REQUEST_MARGIN_SECONDS,

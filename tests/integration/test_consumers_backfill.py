@@ -1,6 +1,8 @@
 """The backfill on a real engine: complete, resumable, and never over what is newer."""
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from dualwrite.core import metric_names
+from dualwrite.core.errors import THROTTLED, Refused
 from dualwrite.core.items import Item, stamp_of
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.stamps import FLOOR
@@ -132,7 +135,7 @@ def test_a_pause_holds_and_a_new_consumer_goes_on_from_the_checkpoint(world: Wor
 
     async def go() -> None:
         fill(world, 200)
-        world.order_backfill(world.notes, rate=200.0)
+        world.order_backfill(world.notes, writes=200.0)
         async with world.consuming(world.consumer("one")):
             await world.until(lambda: any(one.scanned for one in world.segments(world.notes)))
             world.order_backfill(world.notes, wanted="pause")
@@ -195,5 +198,97 @@ def test_in_place_rows_are_completed(world: World) -> None:
         held = world.items(world.steps, Side.OLD).values()
         assert {item["partition_key"]["S"] for item in held} == {"aws-1#bolt"}
         assert len(held) == 30
+
+    run(go())
+
+
+def test_the_split_changes_while_it_runs_and_a_kill_in_between_costs_nothing(world: World) -> None:
+    """Checkpoints of four segments are not believed for seven, nor those of seven for three: each
+    split scans the whole table, no row is skipped, and the first consumer is killed meanwhile."""
+
+    async def go() -> None:
+        fill(world, 150)
+        life = Life()
+        dynamo = world.wire()
+
+        async def dies(operation: str, request: Mapping[str, Any]) -> None:
+            life.check()
+
+        dynamo.before = dies
+        world.order_backfill(world.notes, segments=4, writes=300.0)
+        first = world.consumer("doomed", dynamo=dynamo, records=Mortal(world.records, life))
+        async with world.consuming(first):
+            await world.until(lambda: any(s.checkpoint for s in world.segments(world.notes)))
+            world.order_backfill(world.notes, segments=7, writes=300.0, split=1)
+            await world.until(lambda: bool(world.segments(world.notes, "run-1.1")))
+            life.over = True
+            world.order_backfill(world.notes, segments=3, split=2)
+            async with world.consuming(world.consumer("heir")):
+                await world.until(lambda: world.backfilled(world.notes, 3, "run-1.2"))
+                await world.drained()
+        assert not world.backfilled(world.notes, 4)
+        assert sum(one.scanned for one in world.segments(world.notes, "run-1.2")) == 150
+        assert world.equal(world.notes)
+
+    run(go())
+
+
+def test_what_is_there_already_is_read_and_not_written_again(world: World) -> None:
+    """A split that comes after another spends no write on what that has copied."""
+
+    async def go() -> None:
+        fill(world, 100)
+        dynamo = world.wire()
+        world.order_backfill(world.notes)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+            dynamo.calls.clear()
+            world.order_backfill(world.notes, segments=3, split=1)
+            await world.until(lambda: world.backfilled(world.notes, 3, "run-1.1"))
+            writes = ("PutItem", "UpdateItem", "BatchExecuteStatement", "TransactWriteItems")
+            assert sum(dynamo.calls[name] for name in writes) == 0
+        assert sum(one.present for one in world.segments(world.notes, "run-1.1")) == 100
+
+    run(go())
+
+
+@pytest.mark.parametrize("together", [1, 10])
+def test_an_engine_that_throttles_slows_the_copy_and_loses_nothing(
+    world: World, together: int
+) -> None:
+    """Scans and writes are refused in AWS's own words for a while: nothing is given up to the
+    repair queue, nothing is skipped, and afterwards it goes on."""
+
+    async def go() -> None:
+        fill(world, 120)
+        dynamo = world.wire()
+        refused: Counter[str] = Counter()
+        writes = ("PutItem", "UpdateItem", "TransactWriteItems")
+        codes = itertools.cycle(sorted(THROTTLED))
+
+        async def throttles(operation: str, request: Mapping[str, Any]) -> None:
+            kind = "write" if operation in writes else operation
+            if kind in ("write", "Scan") and refused[kind] < 8:
+                refused[kind] += 1
+                if operation == "TransactWriteItems" and refused[kind] % 2:
+                    reasons = [{"Code": "None"}, {"Code": "ThrottlingError"}]
+                    fields = {"CancellationReasons": reasons}
+                    raise Refused("TransactionCanceledException", "no capacity", 400, fields)
+                raise Refused(next(codes), "no capacity", 400, {})
+
+        dynamo.before = throttles
+        world.order_backfill(world.notes, together=together)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+        assert world.equal(world.notes)
+        assert await world.repairs.list() == ()
+        segments = world.segments(world.notes)
+        assert sum(one.scanned for one in segments) == 120
+        # A half that was written shows on the stream, whose reader may bring the other half first.
+        assert sum(one.copied + one.present for one in segments) == 120
+        for units in ("read", "write"):
+            assert world.metric(metric_names.BACKFILL_THROTTLED, "notes", units) > 0
 
     run(go())

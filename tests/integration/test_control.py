@@ -21,6 +21,7 @@ from dualwrite.core.records import AUDIT, MEMBER, Command
 from tests.fakes.engine_client import engine_client
 from tests.fakes.gates import FakeGates
 from tests.fakes.metrics import MemoryMetrics
+from tests.fakes.sizes import FixedSizes
 from tests.unit.control.scene import MIGRATION
 
 CHILD = """
@@ -85,7 +86,7 @@ def test_a_migration_walks_there_and_back_on_a_real_engine(engine: str, table_pr
             for member in members:
                 await member.start()
             controller = Controller(
-                records, MIGRATION, clock, MemoryMetrics(), gates, process_id="c1"
+                records, MIGRATION, clock, MemoryMetrics(), gates, FixedSizes(), process_id="c1"
             )
 
             async def asked(verb: str, argument: str = "") -> Command:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dualwrite.core import metric_names
+from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Record
@@ -82,8 +83,8 @@ class Seen:
 
     def backfilled(self, table: str) -> bool:
         """Whether the newest backfill of a table is over."""
-        parts, order = self.segments.get(table, []), self.orders.get(table)
-        return order is not None and len(parts) >= order.segments and all(p.done for p in parts)
+        order = self.orders.get(table)
+        return order is not None and progress_of(order, self.segments.get(table, [])).complete
 
 
 class Monitor:
@@ -155,7 +156,7 @@ class Monitor:
         seen.segments = {table: self._of_run(table, segments) for table in seen.orders}
 
     def _of_run(self, table: str, records: tuple[Record, ...]) -> list[Segment]:
-        prefix = f"{table}/{self.seen.orders[table].run}/"
+        prefix = segments_prefix(table, self.seen.orders[table])
         return [load(Segment, r.value) for r in records if r.name.startswith(prefix)]
 
     async def read_metrics(self) -> None:

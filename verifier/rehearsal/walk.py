@@ -21,7 +21,7 @@ from verifier.rehearsal.patience import (
 
 ALL = "*"
 WHO = "rehearsal"
-BACKFILL = "4:0:20"
+BACKFILL = "together=20"
 """Four segments, no rate limit, 20 items in a transaction: an embedded engine's cost is calls."""
 POLL_SECONDS = 0.25
 AGAIN_SECONDS = 0.7

@@ -20,8 +20,10 @@ Ask = tuple[str, str, float]
 WISHES: dict[Phase, tuple[Ask, ...]] = {
     Phase.OFF: (("advance", "mirror/old", 1.0),),
     Phase.MIRROR_OLD: (
-        ("backfill-start", "2", 2.0),
-        ("backfill-start", "3:0:4", 1.0),
+        ("backfill-start", "segments=2", 2.0),
+        ("backfill-start", "segments=3 together=4", 1.0),
+        ("backfill-change", "segments=2", 0.7),
+        ("backfill-change", "segments=3", 0.7),
         ("backfill-pause", "", 0.3),
         ("backfill-resume", "", 0.6),
         ("verify", "", 1.0),
@@ -56,7 +58,7 @@ WISHES: dict[Phase, tuple[Ask, ...]] = {
 
 STRAIGHT: dict[Phase, tuple[tuple[str, str], ...]] = {
     Phase.OFF: (("advance", "mirror/old"),),
-    Phase.MIRROR_OLD: (("backfill-start", "2"), ("advance", "atomic/old")),
+    Phase.MIRROR_OLD: (("backfill-start", "segments=2"), ("advance", "atomic/old")),
     Phase.ATOMIC_OLD: (("verify", ""), ("flip", "")),
     Phase.ATOMIC_NEW: (("reads", "100"), ("advance", "mirror/new"), ("rollback", "")),
     Phase.MIRROR_NEW: (("verify", ""), ("rollback", ""), ("advance", "done")),
@@ -103,7 +105,7 @@ class Operator:
 
     def _next(self, phase: Phase) -> tuple[str, str]:
         if phase is Phase.MIRROR_OLD and self._clock.monotonic_seconds() < self._dwell_seconds:
-            return self._random.choice((("backfill-start", "2"), ("verify", "")))
+            return self._random.choice((("backfill-start", "segments=2"), ("verify", "")))
         if not self._hurried:
             asks = WISHES[phase]
             verb, argument, _ = self._random.choices(asks, [ask[2] for ask in asks])[0]

@@ -12,6 +12,7 @@ from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
+from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
 from dualwrite.control.member import Member
 from dualwrite.control.membership import CONTROLLER
@@ -225,7 +226,7 @@ class Fleet:
         )  # fmt: skip
         controller = Controller(
             life.records, self._migration, life.clock, life.metrics, self.gates(life),
-            process_id=life.process_id, lease_seconds=LEASE_SECONDS,
+            DescribedSizes(life.line), process_id=life.process_id, lease_seconds=LEASE_SECONDS,
             request_life_seconds=self._network.life_seconds, settings=SETTINGS,
         )  # fmt: skip
 

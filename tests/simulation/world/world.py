@@ -184,7 +184,7 @@ class World:
             await clock.sleep(0.5)
         if not self._single():
             for verb, argument in (
-                ("backfill-start", "2"),
+                ("backfill-start", "segments=2"),
                 ("backfill-resume", ""),
                 ("verify", ""),
             ):

@@ -89,12 +89,12 @@ def test_a_member_whose_counter_moves_is_alive(service: Service) -> None:
 
 
 ORDER = BackfillOrder("r", "run", 2, 0, items_estimate=100)
-HALF = Segment(scanned=25, started_ms=1_000)
+HALF = Segment("c", scanned=25, bytes=2500, busy_ms=10_000)
 
 
 def test_the_estimate_of_a_backfill() -> None:
     """Half done in ten seconds: ten more are left."""
-    shown = backfill_overview(ORDER, [HALF, HALF], 11_000)
+    shown = backfill_overview(ORDER, [HALF, HALF])
     assert (shown["share"], shown["eta_seconds"]) == (0.5, 10.0)
 
 
@@ -103,8 +103,10 @@ def test_the_estimate_of_a_backfill() -> None:
     [
         (ORDER, [], 0.0, None),
         (ORDER, [replace(HALF, scanned=500)] * 2, 0.99, 0.1),
+        (ORDER, [replace(HALF, owner="")] * 2, 0.5, None),
+        (replace(ORDER, items_estimate=0, bytes_estimate=10_000), [HALF, HALF], 0.5, 10.0),
         (replace(ORDER, wanted="pause"), [HALF, HALF], 0.5, None),
-        (replace(ORDER, items_estimate=0), [HALF, replace(HALF, done=True)], 0.5, 10.0),
+        (replace(ORDER, items_estimate=0), [HALF, replace(HALF, done=True)], 0.5, 20.0),
         (ORDER, [replace(HALF, done=True)] * 2, 1.0, 0.0),
     ],
 )
@@ -112,7 +114,7 @@ def test_a_backfill_claims_no_more_than_is_known(
     order: BackfillOrder, segments: list[Segment], share: float, eta: float | None
 ) -> None:
     """An old estimate never makes it whole, a paused copy has no end, a finished one is whole."""
-    shown = backfill_overview(order, segments, 11_000)
+    shown = backfill_overview(order, segments)
     assert (shown["share"], shown["eta_seconds"]) == (share, eta)
     assert shown["complete"] is (share == 1.0)
 

@@ -21,6 +21,7 @@ from tests.fakes.clock import VirtualClock
 from tests.fakes.gates import FakeGates
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
+from tests.fakes.sizes import FixedSizes
 from tests.unit.control.scene import MIGRATION, member, put_state
 
 SETTLED_SECONDS = 30.0
@@ -34,6 +35,7 @@ class Stage:
         self.clock = VirtualClock()
         self.gates = FakeGates()
         self.metrics = MemoryMetrics()
+        self.sizes = FixedSizes()
         self._stack = AsyncExitStack()
         self._controllers = 0
 
@@ -46,6 +48,7 @@ class Stage:
             self.clock,
             self.metrics,
             self.gates,
+            self.sizes,
             process_id=f"controller-{self._controllers}",
         )
         return self._begin(subject.run())

@@ -75,6 +75,7 @@ def test_stop_returns_when_the_lease_is_given_up() -> None:
             stage.clock,
             stage.metrics,
             stage.gates,
+            stage.sizes,
             process_id="heir",
         )
         running = asyncio.create_task(heir.run())

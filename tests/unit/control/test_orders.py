@@ -6,14 +6,17 @@ from dataclasses import replace
 import pytest
 
 from dualwrite.control.commands import ask
+from dualwrite.core.backfills import TableSize, segment_name
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
     BACKFILL,
+    SEGMENT,
     STREAM,
     SWEEP,
     SWEPT,
     BackfillOrder,
     Command,
+    Segment,
     StreamProgress,
     SweepOrder,
     SweepResult,
@@ -37,15 +40,15 @@ def test_a_backfill_is_ordered_when_the_streams_are_read() -> None:
     async def go(stage: Stage) -> None:
         stage.everywhere(Phase.MIRROR_OLD)
         stage.controller()
-        refused = await stage.asked("backfill-start", "moved", "8:500")
+        refused = await stage.asked("backfill-start", "moved", "segments=8 reads=500")
         assert refused.status == "refused"
         assert refused.gates[0]["gate"] == "streams_read"
         _streams_read(stage, "moved/old", "moved/new")
-        outcome = await stage.asked("backfill-start", "moved", "8:500")
+        outcome = await stage.asked("backfill-start", "moved", "segments=8 reads=500")
         assert outcome.status == "done", outcome.message
         [record] = stage.records.seen(BACKFILL)
         order = load(BackfillOrder, record.value)
-        assert (order.wanted, order.segments, order.units_per_second_max) == ("run", 8, 500.0)
+        assert (order.wanted, order.segments, order.read_units_per_second_max) == ("run", 8, 500.0)
 
     on_stage(go)
 
@@ -66,6 +69,42 @@ def test_a_backfill_is_paused_and_resumed_and_not_begun_twice() -> None:
         for verb, wanted in (("backfill-pause", "pause"), ("backfill-resume", "run")):
             assert (await stage.asked(verb)).status == "done"
             assert {r.value["wanted"] for r in stage.records.seen(BACKFILL)} == {wanted}
+
+    on_stage(go)
+
+
+def test_the_split_is_chosen_by_the_tables_size_and_changed_while_it_runs() -> None:
+    """Another number of segments is another split, whose segments begin anew; other bounds are
+    none; saying the same again changes nothing; and nobody changes what is over."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.MIRROR_OLD)
+        _streams_read(stage, "moved/old", "moved/new")
+        stage.sizes.told = TableSize(items=9_000_001, bytes=5)
+        stage.controller()
+        assert (await stage.asked("backfill-start", "moved")).status == "done"
+
+        def order() -> BackfillOrder:
+            [record] = stage.records.seen(BACKFILL)
+            return load(BackfillOrder, record.value)
+
+        begun = order()
+        assert (begun.segments, begun.items_estimate, begun.bytes_estimate) == (10, 9_000_001, 5)
+        stage.records.put(SEGMENT, segment_name("moved", begun, 3), dump(Segment(done=True)))
+        changed = await stage.asked("backfill-change", "moved", "writes=50 together=20")
+        assert changed.status == "done", changed.message
+        assert order() == replace(begun, write_units_per_second_max=50.0, items_together=20)
+        assert len(stage.records.seen(SEGMENT)) == 1
+        for _ in range(2):
+            assert (await stage.asked("backfill-change", "moved", "segments=2")).status == "done"
+            assert (order().segments, order().split, order().run) == (2, 1, begun.run)
+            assert stage.records.seen(SEGMENT) == ()
+        for number in range(2):
+            stage.records.put(
+                SEGMENT, segment_name("moved", order(), number), dump(Segment(done=True))
+            )
+        over = await stage.asked("backfill-change", "moved", "segments=5")
+        assert (over.status, order().split) == ("failed", 1)
 
     on_stage(go)
 
