@@ -9,6 +9,7 @@ Where the engine allows, 25 items go in one batch of conditional statements; whe
 for it, many go in one transaction of the same conditional writes.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -39,7 +40,10 @@ from dualwrite.lookups import answered
 TRIES_MAX = 6
 TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
 """AWS: the items of one transaction hold at most 4 MB."""
-
+TRANSACTIONS_MAX = 3
+"""Tries without those that keep the others from being written; then all go one by one."""
+CONDITION_FAILED = "ConditionalCheckFailed"
+"""A cancellation's reason."""
 
 DUPLICATE = frozenset({"DuplicateItem", "DuplicateItemException"})
 """What an INSERT says where an item is; the engines word it differently."""
@@ -89,24 +93,21 @@ class Copier:
     ) -> list[Copied]:
         """Copy items in one transaction (``in_one``), or in statements; what that cannot settle,
         one by one, which may be repeated. Raises as ``copy``."""
+        found: list[Copied | None] = [None] * len(items)
         if in_one and len(items) > 1:
-            copied = await self._in_one(table, items)
-            if copied is not None:
-                return [copied] * len(items)
+            found = await self._in_one(table, items)
         elif self.in_statements and table.kind is Kind.REKEY:
             found = await self._in_statements(table, items)
-            return [
-                await self.copy(table, item) if one is None else one
-                for item, one in zip(items, found, strict=True)
-            ]
-        return [await self.copy(table, item) for item in items]
+        return [
+            await self.copy(table, item) if one is None else one
+            for item, one in zip(items, found, strict=True)
+        ]
 
     async def settled(self, table: MigratedTable, items: Sequence[Item]) -> list[bool]:
         """Which of up to 100 items need no write, by one read of their copies: where one is, and
         old's item has its hidden map, a write would find just that. Raises EngineError."""
         keys: dict[int, Key] = {}
-        for at, item in enumerate(items):
-            seen = await self._compared(table, item)
+        for at, seen in enumerate(await self._all_compared(table, items)):
             if seen.problem is None and seen.wanted is not None and seen.annotation is None:
                 keys[at] = key_of(seen.wanted, table.new.keys)
         schema = table.new.keys
@@ -129,13 +130,12 @@ class Copier:
                 return found
             wanted: dict[int, Item] = {}
             annotating: dict[int, statements.Statement] = {}
-            for at, item in enumerate(items):
-                seen = await self._compared(table, item)
+            for at, seen in enumerate(await self._all_compared(table, items)):
                 if seen.problem is not None or seen.wanted is None:
                     continue
                 wanted[at] = seen.wanted
                 if seen.annotation is not None:
-                    annotating[at] = statements.annotate(table, item, seen.annotation, FLOOR)
+                    annotating[at] = statements.annotate(table, items[at], seen.annotation, FLOOR)
             for at, code in (await self._executed(annotating)).items():
                 if code:
                     del wanted[at]
@@ -163,32 +163,56 @@ class Copier:
         codes = await statements.executed(self._dynamo, list(batch.values()))
         return dict(zip(batch, codes, strict=True))
 
-    async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> Copied | None:
-        """What became of all of them together; None: at least one item is present, has changed, is
-        too large or cannot be mapped."""
+    async def _in_one(self, table: MigratedTable, items: Sequence[Item]) -> list[Copied | None]:
+        """None for an item that is present, has changed, or cannot be mapped, and for all where
+        they are too large together, or nobody knows what became of them."""
+        found: list[Copied | None] = [None] * len(items)
         if sum(map(size_bytes, items)) > TRANSACTION_BYTES_MAX / 3:
-            return None  # both sides of each item, and its conditions, count
+            return found  # both sides of each item, and its conditions, count
         state = self._epochs.enter(table.name)
         try:
             if state.phase is not Phase.MIRROR_OLD:
-                return None
-            members: list[dict[str, Any]] = []
-            for item in items:
-                seen = await self._compared(table, item)
-                if seen.problem is not None or seen.wanted is None:
-                    return None
-                if seen.annotation is not None:
-                    annotate = guards.annotation_request(
-                        table, Side.OLD, item, seen.annotation, FLOOR
-                    )
-                    members.append({"Update": annotate})
-                members.append({"Put": put_if_absent(table, seen.wanted)})
-            await self._dynamo.call("TransactWriteItems", {"TransactItems": members})
-            return Copied.COPIED
+                return found
+            members: dict[int, list[dict[str, Any]]] = {}
+            for at, seen in enumerate(await self._all_compared(table, items)):
+                if seen.problem is None and seen.wanted is not None:
+                    members[at] = _members(table, items[at], seen)
+            for at in [at for at, writes in members.items() if not writes]:
+                found[at] = Copied.PRESENT
+                del members[at]
+            for _ in range(TRANSACTIONS_MAX):
+                if not members:
+                    break
+                failed = await self._transacted(members)
+                if not failed:
+                    return [Copied.COPIED if at in members else one for at, one in enumerate(found)]
+                for at in failed:
+                    del members[at]
         except EngineError as error:
-            return Copied.THROTTLED if _is_throttled(error) else None
+            if _is_throttled(error):
+                return [Copied.THROTTLED if at in members else one for at, one in enumerate(found)]
         finally:
             self._epochs.leave(state)
+        return found
+
+    async def _transacted(self, members: Mapping[int, Sequence[Mapping[str, Any]]]) -> set[int]:
+        """Write the items of these places, or say whose conditions kept all from being written.
+        Raises EngineError."""
+        owners = [at for at, writes in members.items() for _ in writes]
+        writes = [write for part in members.values() for write in part]
+        try:
+            await self._dynamo.call("TransactWriteItems", {"TransactItems": writes})
+        except Refused as error:
+            reasons = error.fields.get("CancellationReasons") or ()
+            failed = {
+                at
+                for at, reason in zip(owners, reasons, strict=False)
+                if reason.get("Code") == CONDITION_FAILED
+            }
+            if not failed or _is_throttled(error):
+                raise
+            return failed
+        return set()
 
     async def copy(self, table: MigratedTable, item: Item) -> Copied:
         """Raises LeaseExpired, NotNow, or EngineError where not even the repair queue takes it."""
@@ -245,10 +269,19 @@ class Copier:
             return Copied.LEFT
         if seen.verdict is Verdict.MATCH:
             return Copied.PRESENT
-        missing = {n: value for n, value in seen.wanted.items() if item.get(n) != value}
-        request = requests.cure_in_place_request(table, item, missing)
+        request = requests.cure_in_place_request(table, item, seen.wanted)
         accepted = await requests.accepted(self._dynamo, "UpdateItem", request)
         return Copied.COPIED if accepted else None
+
+    async def _all_compared(self, table: MigratedTable, items: Sequence[Item]) -> list[Comparison]:
+        """Side by side, so that the parents they ask for are read together. Raises EngineError."""
+        compared = await asyncio.gather(
+            *(self._compared(table, item) for item in items), return_exceptions=True
+        )
+        for one in compared:
+            if isinstance(one, BaseException):
+                raise one
+        return [one for one in compared if isinstance(one, Comparison)]
 
     async def _compared(self, table: MigratedTable, item: Item) -> Comparison:
         def decide(answers: Answers) -> Comparison | Question:
@@ -268,6 +301,20 @@ class Copier:
                 return Copied.LEFT
         await self._repairs.put(table.name, dirty.side, dirty.token, "backfill failed")
         return Copied.QUEUED
+
+
+def _members(table: MigratedTable, item: Item, seen: Comparison) -> list[dict[str, Any]]:
+    """What one mapped item needs written, as members of a transaction."""
+    assert seen.wanted is not None
+    if table.kind is Kind.IN_PLACE:
+        if seen.verdict is Verdict.MATCH:
+            return []
+        return [{"Update": requests.cure_in_place_request(table, item, seen.wanted)}]
+    members = []
+    if seen.annotation is not None:
+        annotate = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
+        members.append({"Update": annotate})
+    return [*members, {"Put": put_if_absent(table, seen.wanted)}]
 
 
 def put_if_absent(table: MigratedTable, item: Item) -> dict[str, Any]:

@@ -158,11 +158,10 @@ class Pages:
 
     def _together(self, table: MigratedTable, order: BackfillOrder) -> tuple[int, bool]:
         """Items of one call, and whether that is a transaction."""
-        if table.kind is Kind.IN_PLACE:
-            return 1, False
         if order.items_together > 1:
             return order.items_together, True
-        return (STATEMENTS_MAX if self._copier.in_statements else 1), False
+        statements = self._copier.in_statements and table.kind is Kind.REKEY
+        return (STATEMENTS_MAX if statements else 1), False
 
     def _share(self, per_second: float) -> float:
         """Everybody takes his part of what the order allows."""

@@ -204,10 +204,7 @@ class Reconciler:
         item = await requests.get_item(self._dynamo, table.old.name, key)
         seen = await self._compared_in_place(table, item)
         if seen.verdict is not Verdict.MATCH and item is not None and seen.wanted is not None:
-            missing = {
-                name: value for name, value in seen.wanted.items() if item.get(name) != value
-            }
-            request = requests.cure_in_place_request(table, item, missing)
+            request = requests.cure_in_place_request(table, item, seen.wanted)
             if not await requests.accepted(self._dynamo, "UpdateItem", request):
                 return None
         return await self._judged(table, dirty, seen, nowhere=False)

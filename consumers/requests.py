@@ -52,8 +52,10 @@ async def get_items(
     return found
 
 
-def cure_in_place_request(table: MigratedTable, item: Item, missing: Item) -> dict[str, Any]:
-    """Set derived attributes of an item, if nothing of what they were made from has changed."""
+def cure_in_place_request(table: MigratedTable, item: Item, wanted: Item) -> dict[str, Any]:
+    """Set the derived attributes that an item lacks or has wrong, if nothing of what they were made
+    from has changed."""
+    missing = {name: value for name, value in wanted.items() if item.get(name) != value}
     place = table.old
     guard = Guard().exists(place.keys.hash.name)
     for name in sources(table, Side.OLD):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dualwrite.adapters.rows import Rows
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import OTHER, AttributeValue, Item
 from dualwrite.core.phases import Side
@@ -52,6 +53,7 @@ class ParentRows(Parents):
 
     def __init__(self, dynamo: Dynamo, migration: Migration, epochs: Epochs, clock: Clock) -> None:
         self._dynamo = dynamo
+        self._rows = Rows(dynamo)
         self._migration = migration
         self._epochs = epochs
         self._clock = clock
@@ -91,11 +93,7 @@ class ParentRows(Parents):
         there = translate_key(parent, key, Side.OLD, side)
         if isinstance(there, Problem):
             return Missing.ABSENT
-        answer = await self._dynamo.call(
-            "GetItem",
-            {"TableName": parent.side(side).name, "Key": there, "ConsistentRead": True},
-        )
-        item = answer.get("Item")
+        item = await self._rows.get(parent.side(side), there)
         return Missing.ABSENT if item is None else await self._old_id(parent, side, item)
 
     async def _by_hash(

@@ -179,8 +179,10 @@ def test_a_killed_consumers_segments_are_taken_over(world: World) -> None:
     run(go())
 
 
-def test_in_place_rows_are_completed(world: World) -> None:
-    """History of an in-place table gets the derived attributes that it lacks."""
+@pytest.mark.parametrize("together", [1, 10])
+def test_in_place_rows_are_completed(world: World, together: int) -> None:
+    """History of an in-place table gets the derived attributes that it lacks, and the parents of a
+    page are read together; an orphan is listed, and keeps none of the others."""
 
     async def go() -> None:
         task = {"list_id": {"S": "l1"}, "task_id": {"S": "t1"}, "endpoint_id": {"S": "bolt-prod"}}
@@ -191,13 +193,25 @@ def test_in_place_rows_are_completed(world: World) -> None:
                 Side.OLD,
                 {"task_id": {"S": "t1"}, "step_id": {"S": f"s{number}"}, "list_id": {"S": "l1"}},
             )
-        world.order_backfill(world.steps)
-        async with world.consuming():
+        for number in range(3):
+            orphan = {"task_id": {"S": f"gone{number}"}, "list_id": {"S": "l1"}}
+            world.put(world.steps, Side.OLD, orphan | {"step_id": {"S": "s"}})
+        dynamo = world.wire()
+        world.epochs.default = type(world.epochs.default)("", 1, Phase.OFF)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.drained()
+            world.set_phase(world.steps, Phase.MIRROR_OLD)
+            world.order_backfill(world.steps, together=together)
             await world.until(lambda: world.backfilled(world.steps))
             await world.drained()
         held = world.items(world.steps, Side.OLD).values()
-        assert {item["partition_key"]["S"] for item in held} == {"aws-1#bolt"}
-        assert len(held) == 30
+        done = [item for item in held if "partition_key" in item]
+        assert {item["partition_key"]["S"] for item in done} == {"aws-1#bolt"}
+        assert (len(done), len(held)) == (30, 33)
+        assert {repair.reason.split(":")[0] for repair in await world.repairs.list()} == {"orphan"}
+        if together > 1:
+            assert 3 <= dynamo.calls["TransactWriteItems"] <= 5
+            assert dynamo.calls["UpdateItem"] == 0
 
     run(go())
 
