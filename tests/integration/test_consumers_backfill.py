@@ -210,8 +210,8 @@ def test_in_place_rows_are_completed(world: World, together: int) -> None:
         assert (len(done), len(held)) == (30, 33)
         assert {repair.reason.split(":")[0] for repair in await world.repairs.list()} == {"orphan"}
         if together > 1:
-            assert 3 <= dynamo.calls["TransactWriteItems"] <= 5
-            assert dynamo.calls["UpdateItem"] == 0
+            assert 3 <= dynamo.calls["TransactWriteItems"] <= 6
+            assert dynamo.calls["UpdateItem"] <= 2, "only who is alone in his group goes alone"
 
     run(go())
 
