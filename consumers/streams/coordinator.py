@@ -39,6 +39,8 @@ class _Held:
 
     record: Record
     lease: ShardLease
+    renewed_at: float
+    """When the newest renewal was sent: nobody takes the lease before it stood still since then."""
     reader: ShardReader | None = None
     task: asyncio.Task[None] | None = None
 
@@ -203,10 +205,11 @@ class Streams:
             if name in self._held:
                 continue
             record, lease = self._known[name]
+            asked_at = self._clock.monotonic_seconds()
             taken = await self._leases.take(record, lease)
             if taken is not None:
                 log.info("shard taken", shard=name, before=lease.owner)
-                self._held[name] = _Held(*taken)
+                self._held[name] = _Held(*taken, asked_at)
                 self._known[name] = taken
 
     def _start_readers(self) -> None:
@@ -223,24 +226,29 @@ class Streams:
             if held.task is not None or listing is None or not listing.arn:
                 continue
             if may_start(held.lease, by_stream[stream]):
-                held.reader = self._reader(stream, shard_id, held.lease)
+                held.reader = self._reader(stream, shard_id, held)
                 held.task = asyncio.create_task(self._read(name, held, held.reader))
 
-    def _reader(self, stream: StreamName, shard_id: str, lease: ShardLease) -> ShardReader:
+    def _reader(self, stream: StreamName, shard_id: str, held: _Held) -> ShardReader:
         async def on_gap() -> None:
             await self._leases.gap(stream)
+
+        def may_read() -> bool:
+            silence = self._clock.monotonic_seconds() - held.renewed_at
+            return silence < self._pace.silence_seconds
 
         return ShardReader(
             self._dynamo,
             shard_id,
             lambda: self._listings[stream].arn,
-            lease.checkpoint,
+            held.lease.checkpoint,
             _Feed(stream, self._takers[stream.table], self._awake),
             on_gap,
             self._clock,
             self._effort,
             self._pace,
-            lag_seconds=lease.lag_seconds,
+            lag_seconds=held.lease.lag_seconds,
+            may_read=may_read,
         )
 
     async def _read(self, name: str, held: _Held, reader: ShardReader) -> None:
@@ -276,8 +284,10 @@ class Streams:
         held = self._held.get(name)
         if held is None or has_ended(held.lease):
             return
+        asked_at = self._clock.monotonic_seconds()
         try:
             held.record, held.lease = await self._leases.renew(held.record, self._as_read(held))
+            held.renewed_at = asked_at
         except StateConflict:
             if self._held.get(name) is held:
                 log.warning("shard lost to another consumer", shard=name)

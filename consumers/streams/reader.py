@@ -95,7 +95,11 @@ class ShardReader:
         pace: Pace,
         *,
         lag_seconds: float = 0.0,
+        may_read: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``may_read``: whether the lease is ours for sure. A process that was frozen must not be
+        one more reader of a shard that is another's by now: AWS allows two in all."""
+        self._may_read = may_read
         self.prefix = Prefix(checkpoint)
         self._dynamo = dynamo
         self._shard_id = shard_id
@@ -152,7 +156,8 @@ class ShardReader:
             proven.tip_ms, proven.tip_sent_at = tip.sent_ms, tip.sent_at
         oldest_ms = prefix.oldest_ms
         if oldest_ms is None and not self._at_tip:
-            oldest_ms = self._newest_ms
+            # What was created before a proven tip is applied, however long ago a record came.
+            oldest_ms = max(self._newest_ms, proven.tip_ms)
         now_ms = self._clock.wall_ms()
         proven.lag_seconds = 0.0 if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000)
         proven.lag_records = prefix.outstanding
@@ -222,9 +227,9 @@ class ShardReader:
             await self._clock.sleep(0)
 
     async def _room(self) -> None:
-        """Wait while too many records are unapplied."""
+        """Wait while too many records are unapplied, or nobody knows whose the shard is."""
         self.prefix.advance()
-        while self.prefix.outstanding >= self._pace.unapplied_records_max:
+        while self.prefix.outstanding >= self._pace.unapplied_records_max or not self._may_read():
             await self._clock.sleep(self._pace.apply_seconds)
             self.prefix.advance()
 

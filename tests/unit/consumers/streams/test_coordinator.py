@@ -368,3 +368,32 @@ def test_coverage_begins_once() -> None:
         await second.kill()
 
     run(go())
+
+
+def test_a_shard_never_has_two_of_our_readers() -> None:
+    """A process whose steps are frozen while its reader runs on stops reading before another may
+    take its lease; so a stranger's consumer has room beside ours, also around a take-over."""
+
+    async def go() -> None:
+        world = World()
+        world.engine.shard("s1")
+        one = Process(world, "one")
+        await world.clock.until(
+            lambda: world.records.seen(SHARD) and world.lease("s1").owner == "one"
+        )
+        world.engine.write("s1", "a", world.clock.wall_ms())
+        await world.clock.until(lambda: one.sink.names == ["a"])
+        one.alive = False
+        two, three = Process(world, "two"), Process(world, "three")
+        await world.clock.until(lambda: world.lease("s1").owner not in ("", "one"))
+        heir = two if world.lease("s1").owner == "two" else three
+        other = three if heir is two else two
+        world.engine.write("s1", "b", world.clock.wall_ms())
+        await world.clock.until(lambda: heir.sink.names[-1:] == ["b"])
+        await world.clock.advance(10)
+        assert one.sink.names == ["a"]
+        assert other.sink.names == []
+        for process in (one, two, three):
+            await process.kill()
+
+    run(go())

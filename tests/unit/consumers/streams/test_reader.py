@@ -292,6 +292,58 @@ def test_trouble_on_the_way_costs_no_tip_and_another_iterator_does() -> None:
     run(go())
 
 
+def test_an_idle_shard_is_not_behind_for_the_age_of_its_last_record() -> None:
+    """An error, or another iterator, an hour after the last record: behind is what may have come
+    since the newest proven tip, and in a busy shard what was fetched and is not applied."""
+
+    async def go() -> None:
+        scene = Scene()
+        scene.write("a")
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.until(lambda: scene.reader.progress().tip_ms > 0)
+        for _ in range(360):
+            await scene.clock.advance(10)
+            assert scene.reader.progress().lag_seconds == 0.0
+        for fault in (OutcomeUnknown("no answer"), refused("ExpiredIteratorException")):
+            scene.engine.faults = [fault]
+            await scene.clock.until(lambda: not scene.engine.faults)
+            await settle()
+            await scene.clock.advance(PACE.poll_busy_seconds)
+            assert scene.reader.progress().lag_seconds <= 2 * PACE.poll_idle_seconds
+            await scene.clock.until(lambda: scene.reader.progress().lag_seconds == 0)
+        scene.apply = False
+        scene.write("b", "c")
+        await scene.clock.until(lambda: len(scene.taken) == 3)
+        await scene.clock.advance(4)
+        seen = scene.reader.progress()
+        assert seen.lag_records == 2
+        assert seen.lag_seconds >= 4
+        task.cancel()
+
+    run(go())
+
+
+def test_without_a_lease_that_is_ours_for_sure_nothing_is_read() -> None:
+    """It goes on where it stood once the lease is renewed."""
+
+    async def go() -> None:
+        scene = Scene()
+        ours = False
+        reader = ShardReader(
+            scene.engine, "s1", lambda: scene.engine.arn, "9", scene, scene._gap, scene.clock,
+            Effort(scene.clock, Random(1), PACE), PACE, may_read=lambda: ours,
+        )  # fmt: skip
+        scene.write("a", "b")
+        task = asyncio.create_task(reader.run())
+        await scene.clock.advance(30)
+        assert not scene.taken
+        ours = True
+        await scene.clock.until(lambda: bool(scene.taken))
+        task.cancel()
+
+    run(go())
+
+
 def test_before_the_first_page_a_shard_is_as_far_behind_as_it_was_left() -> None:
     """Nobody knows yet what comes; the time since is added."""
 
