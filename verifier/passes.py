@@ -1,7 +1,7 @@
 """One full comparison of a table: old against new, then what only new has, then the suspects."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -81,6 +81,11 @@ class Tally:
                     self.different += 1
 
 
+def sides_of(table: MigratedTable) -> tuple[Side, ...]:
+    """What is scanned of a table: on new only the keys, to find those that old lacks."""
+    return (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+
+
 class Passes:
     """Compares one table once, under one leader."""
 
@@ -112,28 +117,26 @@ class Passes:
 
     async def run(self) -> Tally:
         """Compare everything. Raises LeaderChanged; failed reads are counted, not raised."""
-        await self._scan(Side.OLD, self._compare_old_page, keys_only=False)
-        if self._table.kind is Kind.REKEY:
-            await self._scan(Side.NEW, self._compare_new_page, keys_only=True)
+        for side in sides_of(self._table):
+            await self._scan(side)
         await self._look_again()
         return self.tally
 
-    async def _scan(
-        self, side: Side, handle: Callable[[Sequence[Item]], Awaitable[None]], *, keys_only: bool
-    ) -> None:
-        segments = [self._scan_segment(side, handle, at, keys_only) for at in range(SEGMENTS)]
+    async def run_part(self, side: Side, segment: int, segments: int) -> Tally:
+        """Compare one segment of one side. Raises LeaderChanged."""
+        await self._scan_segment(side, segment, segments)
+        await self._look_again()
+        return self.tally
+
+    async def _scan(self, side: Side) -> None:
+        segments = [self._scan_segment(side, at, SEGMENTS) for at in range(SEGMENTS)]
         results = await asyncio.gather(*segments, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _scan_segment(
-        self,
-        side: Side,
-        handle: Callable[[Sequence[Item]], Awaitable[None]],
-        segment: int,
-        keys_only: bool,
-    ) -> None:
+    async def _scan_segment(self, side: Side, segment: int, segments: int) -> None:
+        handle = self._compare_old_page if side is Side.OLD else self._compare_new_page
         start = None
         while self.tally.errors < ERRORS_MAX:
             self._check_leader()
@@ -141,9 +144,9 @@ class Passes:
                 page = await self._reader.page(
                     self._table.side(side),
                     segment=segment,
-                    segments=SEGMENTS,
+                    segments=segments,
                     start=start,
-                    keys_only=keys_only,
+                    keys_only=side is Side.NEW,
                 )
             except EngineError as error:
                 self._failed("scan", error)

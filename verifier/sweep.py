@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import structlog
 
@@ -26,6 +25,7 @@ from dualwrite.core.ports import (
     Record,
     Records,
     RepairQueue,
+    WorkQueue,
 )
 from dualwrite.core.records import (
     BACKFILL,
@@ -40,13 +40,13 @@ from dualwrite.core.records import (
     load,
 )
 from dualwrite.core.spec import MigratedTable, Migration
-from verifier.passes import LeaderChanged, Passes, Tally
+from verifier.holding import Holding, Silence
+from verifier.parts import SharedPasses
+from verifier.passes import SEGMENTS, LeaderChanged, Passes, Tally
 from verifier.reading import TableReader
 
 POLL_SECONDS = 0.25
 RENEW_SECONDS = 0.5
-SILENCE_SECONDS = 5.0
-"""A result that is not done and stood still this long has lost its process."""
 CALLS_MAX = 8
 """Reads in flight at once, over all tables: the sweep's share of the tables' capacity."""
 ATTEMPTS_MAX = 2
@@ -58,13 +58,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Claim:
-    """A run this process carries out, and its result's version."""
+    """A run this process carries out, and its result's record."""
 
-    version: int
+    holding: Holding
     result: SweepResult
-    passes: Passes | None = None
-    unheard: Mapping[str, Any] | None = None
-    """A value that was written last and may stand, as nobody heard the answer."""
+    passes: Passes | SharedPasses | None = None
 
 
 class Sweeper:
@@ -83,7 +81,10 @@ class Sweeper:
         *,
         process_id: str,
         calls_max: int = CALLS_MAX,
+        queue: WorkQueue | None = None,
     ) -> None:
+        """``queue`` shares each run out to whoever works on its parts (``verifier/parts.py``)."""
+        self._queue = queue
         self._reader = TableReader(dynamo, clock, calls_max=calls_max)
         self._records = records
         self._migration = migration
@@ -92,10 +93,10 @@ class Sweeper:
         self._repairs = repairs
         self._clock = clock
         self._metrics = metrics
+        self._process_id = process_id
         self._log = log.bind(process=process_id)
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._silent: dict[str, tuple[int, float]] = {}
-        """By table: the version of somebody else's unfinished result, and since when it stands."""
+        self._silence = Silence(clock)
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -140,12 +141,7 @@ class Sweeper:
             return True
         if result.done:
             return False
-        now = self._clock.monotonic_seconds()
-        version, since = self._silent.get(name, (-1, now))
-        if version != held.version:
-            self._silent[name] = (held.version, now)
-            return False
-        return now - since >= SILENCE_SECONDS
+        return self._silence.is_lost(held)
 
     async def _start(self, table: MigratedTable, wanted: SweepOrder, held: Record | None) -> None:
         result = SweepResult(run=wanted.run, started_ms=self._clock.wall_ms())
@@ -155,8 +151,8 @@ class Sweeper:
             )
         except StateConflict:
             return  # another sweeper was faster
-        self._silent.pop(table.name, None)
-        claim = _Claim(record.version, result)
+        self._silence.forget(table.name)
+        claim = _Claim(Holding(self._records, record), result)
         self._running[table.name] = asyncio.create_task(self._serve(table, claim))
 
     # -- one run ------------------------------------------------------------------------------
@@ -166,7 +162,7 @@ class Sweeper:
         work = asyncio.create_task(self._sweep(table, claim))
         try:
             while not work.done():
-                await self._renew(table, claim)
+                await self._renew(claim)
                 await self._rest(work)
             claim.result = replace(work.result(), done=True, finished_ms=self._clock.wall_ms())
             await self._finish(table, claim)
@@ -186,27 +182,17 @@ class Sweeper:
         await asyncio.wait({work, rest}, return_when=asyncio.FIRST_COMPLETED)
         rest.cancel()
 
-    async def _renew(self, table: MigratedTable, claim: _Claim) -> None:
+    async def _renew(self, claim: _Claim) -> None:
         found = claim.result
         if claim.passes is not None:
             found = _with(found, claim.passes.tally)
         with suppress(EngineError):  # the next renewal says it; who took over is seen there
-            await self._write(table, claim, found)
-
-    async def _write(self, table: MigratedTable, claim: _Claim, found: SweepResult) -> None:
-        """Write the result as the claim's owner. Raises StateConflict once it has another."""
-        if claim.unheard is not None:
-            held = await self._records.read(SWEPT, table.name)
-            if held is not None and held.value == claim.unheard:
-                claim.version = held.version
-        claim.unheard = dump(found)
-        record = await self._records.write(SWEPT, table.name, claim.unheard, expected=claim.version)
-        claim.version, claim.unheard = record.version, None
+            await claim.holding.write(dump(found))
 
     async def _finish(self, table: MigratedTable, claim: _Claim) -> None:
         for tries in range(1, FINAL_WRITES_MAX + 1):
             try:
-                await self._write(table, claim, claim.result)
+                await claim.holding.write(dump(claim.result))
                 break
             except EngineError:
                 if tries == FINAL_WRITES_MAX:
@@ -231,7 +217,7 @@ class Sweeper:
                     epoch=state.epoch,
                     backfill_run=await self._backfilled(table),
                 )
-                claim.passes = self._passes(table, state)
+                claim.passes = await self._passes(table, state, f"{claim.result.run}-{attempt}")
                 return _with(claim.result, await claim.passes.run())
             except (LeaderChanged, LeaseExpired) as error:
                 reason = "the lead moved" if isinstance(error, LeaderChanged) else "lease expired"
@@ -253,7 +239,9 @@ class Sweeper:
                 await self._clock.sleep(pause)
         return self._epochs.current(table.name)
 
-    def _passes(self, table: MigratedTable, state: TableState) -> Passes:
+    async def _passes(
+        self, table: MigratedTable, state: TableState, attempt: str
+    ) -> Passes | SharedPasses:
         leader = state.phase.leader
 
         def leads() -> bool:
@@ -262,8 +250,18 @@ class Sweeper:
             except LeaseExpired:
                 return False
 
+        if self._queue is not None:
+            return SharedPasses(
+                table, state, f"{attempt}-{self._process_id}", await self._segments(table),
+                self._records, self._queue, self._clock, leads,
+            )  # fmt: skip
         repairs = None if state.phase.mode is Mode.SINGLE else self._repairs
         return Passes(table, leader, self._reader, self._parents, repairs, self._clock, leads=leads)
+
+    async def _segments(self, table: MigratedTable) -> int:
+        """As many as its backfill had, which were chosen by its size. Raises EngineError."""
+        record = await self._records.read(BACKFILL, table.name)
+        return SEGMENTS if record is None else load(BackfillOrder, record.value).segments
 
     async def _backfilled(self, table: MigratedTable) -> str:
         """The table's backfill run if all of it is done now, else "": also where that is unknown,

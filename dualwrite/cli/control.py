@@ -4,6 +4,7 @@ from dualwrite.cli.base import (
     EndpointOption,
     LeaseOption,
     MetricsPortOption,
+    QueueOption,
     RegionOption,
     SpecOption,
     SupervisedOption,
@@ -19,6 +20,7 @@ def control(
     region: RegionOption = None,
     metrics_port: MetricsPortOption = 0,
     lease_seconds: LeaseOption = 3.0,
+    queue: QueueOption = "memory",
     supervised: SupervisedOption = False,
 ) -> None:
     """Move the tables along the square, until SIGTERM or Ctrl-C."""
@@ -30,6 +32,7 @@ def control(
                 region=region,
                 metrics_port=metrics_port,
                 lease_seconds=lease_seconds,
+                queue=queue,
                 supervised=supervised,
             )
         )

@@ -103,7 +103,7 @@ def parts_of(settings: Settings, proxies: int, consumers: int, ports: ExitStack)
     several workers share; raises PortInUse."""
     common = arguments_of(settings)
     serving = (*common, *serving_arguments_of(settings))
-    parts = [Part("controller", "control", common)]
+    parts = [Part("controller", "control", (*common, "--queue", settings.queue))]
     consuming = (*common, *consumer_arguments_of(settings))
     parts += [Part(f"consumer-{n}", "consume", consuming) for n in range(1, consumers + 1)]
     for n in range(1, proxies + 1):

@@ -173,6 +173,8 @@ class Lane(StrEnum):
     """Keys that may differ, to be reconciled."""
     SEGMENTS = "segments"
     """Segments of a backfill that somebody should scan."""
+    SWEEPS = "sweep-parts"
+    """Parts of a sweep that somebody should compare."""
     DEAD = "dead-letters"
     """What nobody could work on, kept for a person to look at."""
 

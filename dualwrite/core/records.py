@@ -28,6 +28,8 @@ SWEEP = "sweep"
 """name = table; value = SweepOrder."""
 SWEPT = "swept"
 """name = table; value = SweepResult."""
+SWEEP_PART = "sweep-part"
+"""name = table/sweep/side-number; value = SweepPart."""
 BARRIER = "barrier"
 """name = table; value = Barrier."""
 STREAM = "stream"
@@ -192,6 +194,17 @@ class SweepResult:
     @property
     def clean(self) -> bool:
         return self.done and not (self.errors or self.missing or self.extra or self.different)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPart:
+    """One segment of one side of a sweep that is shared out: lease and counts."""
+
+    owner: str = ""
+    counter: int = 0
+    done: bool = False
+    tally: Mapping[str, int] = field(default_factory=dict)
+    """The counts of ``SweepResult``, so far."""
 
 
 @dataclass(frozen=True, slots=True)

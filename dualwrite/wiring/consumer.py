@@ -2,9 +2,12 @@
 
 from consumers.consumer import Consumer
 from consumers.mutations import Mutations
+from dualwrite.control.member import Member
+from dualwrite.core.ports import WorkQueue
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.process import Parts, run, running
 from dualwrite.wiring.queues import mutation_feed, work_queue
+from verifier.parts import PartWorker
 
 
 def run_consumer(settings: Settings) -> None:
@@ -14,6 +17,7 @@ def run_consumer(settings: Settings) -> None:
 
 async def _consumer(parts: Parts) -> None:
     member = parts.member(Role.CONSUMER)
+    queue = await work_queue(parts)
     consumer = Consumer(
         parts.dynamo,
         parts.records,
@@ -25,16 +29,33 @@ async def _consumer(parts: Parts) -> None:
         parts.metrics,
         process_id=parts.process_id,
         probe_table=_probe_table(parts),
-        queue=await work_queue(parts),
+        queue=queue,
         feed=await mutation_feed(parts),
         mutations=Mutations(images=parts.settings.feed_images),
     )
     await member.start()
-    async with running(parts, member.run(), consumer.run()):
+    works = [member.run(), consumer.run()]
+    if queue is not None:
+        works.append(_part_worker(parts, queue, member).run())
+    async with running(parts, *works):
         parts.ready(Role.CONSUMER)
         await parts.stop.wait()
         await consumer.stop()
         await member.stop()
+
+
+def _part_worker(parts: Parts, queue: WorkQueue, member: Member) -> PartWorker:
+    return PartWorker(
+        parts.dynamo,
+        parts.records,
+        queue,
+        parts.migration,
+        member,
+        parts.parents(member),
+        parts.repairs(),
+        parts.clock,
+        process_id=parts.process_id,
+    )
 
 
 def _probe_table(parts: Parts) -> str:

@@ -9,6 +9,7 @@ from dualwrite.control.membership import CONTROLLER
 from dualwrite.core.records import MEMBER
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.process import Parts, new_process_id, run, running
+from dualwrite.wiring.queues import work_queue
 from verifier.gatekeeper import Gates
 from verifier.sweep import Sweeper
 
@@ -23,6 +24,7 @@ def run_controller(settings: Settings) -> None:
 
 async def _controller(parts: Parts) -> None:
     settings = parts.settings
+    queue = await work_queue(parts, lanes=())
     # The sweeper reads under a lease of its own; the controller awaits members, not itself.
     member = replace(parts, process_id=new_process_id()).member(Role.VERIFIER)
     sweeper = Sweeper(
@@ -35,6 +37,7 @@ async def _controller(parts: Parts) -> None:
         parts.clock,
         parts.metrics,
         process_id=parts.process_id,
+        queue=queue,
     )
     controller = Controller(
         parts.records,
@@ -58,6 +61,8 @@ async def _controller(parts: Parts) -> None:
                 await sweeper.stop()
                 await member.stop()
         await controller.stop()
+    if queue is not None:
+        await queue.close()
 
 
 async def _controls(parts: Parts) -> bool:

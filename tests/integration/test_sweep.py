@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from dualwrite.adapters.clock import SystemClock
+from dualwrite.adapters.record_queue import RecordQueue
 from dualwrite.core import metric_names
 from dualwrite.core.errors import Refused, Unreachable
 from dualwrite.core.items import OTHER, STAMP, Item, key_of
 from dualwrite.core.phases import Phase, Side
+from dualwrite.core.ports import WorkQueue
 from dualwrite.core.records import (
     BACKFILL,
     SEGMENT,
@@ -38,6 +40,7 @@ from tests.fakes.verifying import (
     text,
     token,
 )
+from verifier.parts import PartWorker
 from verifier.sweep import Sweeper
 
 WAIT_SECONDS_MAX = 60.0
@@ -118,7 +121,7 @@ class Scene:
         found = self.records.seen(SWEPT, table.name)
         return load(SweepResult, found[0].value) if found else None
 
-    def sweeper(self, process_id: str = "sweeper-1") -> Sweeper:
+    def sweeper(self, process_id: str = "sweeper-1", queue: WorkQueue | None = None) -> Sweeper:
         return Sweeper(
             self.dynamo,
             self.records,
@@ -129,6 +132,7 @@ class Scene:
             HastyClock(),
             self.metrics,
             process_id=process_id,
+            queue=queue,
         )
 
     async def until_done(self, table: MigratedTable, run: str = "run-1") -> SweepResult:
@@ -429,6 +433,46 @@ def test_a_sweep_whose_leader_changes_begins_again(scene: Scene) -> None:
     again = scene.sweep(scene.boards, "run-2")
     assert again.done
     assert again.errors >= 1
+
+
+def test_a_sweep_in_many_hands_finds_what_one_finds(scene: Scene) -> None:
+    """Parts are shared over a queue: drift on either side is found and named, once, and two workers
+    scan each segment once between them."""
+    fill(scene, 40)
+    scene.put(scene.boards, Side.OLD, board(90))
+    scene.put(scene.boards, Side.NEW, row(scene.boards, board(91), stamp(1)).stored(Side.NEW))
+    scene.drop(scene.boards, Side.NEW, row(scene.boards, board(3), stamp(1)).stored(Side.NEW))
+    scene.order(scene.boards)
+    scans: list[str] = []
+
+    def note(operation: str, request: Mapping[str, Any]) -> None:
+        if operation == "Scan":
+            scans.append(f"{request['TableName']}/{request['Segment']}")
+
+    scene.dynamo.before = note
+    clock = HastyClock()
+
+    async def go() -> SweepResult:
+        works = [scene.sweeper(queue=RecordQueue(scene.records, clock, "sweeper-1")).run()]
+        for name in ("one", "two"):
+            queue = RecordQueue(scene.records, clock, name)
+            worker = PartWorker(
+                scene.dynamo, scene.records, queue, scene.migration, scene.epochs, scene.parents,
+                scene.repairs, clock, process_id=name,
+            )  # fmt: skip
+            works.append(worker.run())
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            return await scene.until_done(scene.boards)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    result = asyncio.run(go())
+    assert (result.missing, result.extra, result.different, result.errors) == (2, 1, 0, 0)
+    assert result.compared == 42
+    assert len(scans) == len(set(scans)) == 8
 
 
 def test_a_run_of_a_dead_process_is_begun_again(scene: Scene) -> None:

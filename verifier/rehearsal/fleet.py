@@ -71,7 +71,7 @@ class Fleet:
         command = [self._program, VERBS[role], *self._options]
         if role == "proxy":
             command += ["--port", str(self._ports[name].serve)]
-        if role == "consumer":
+        if role in ("consumer", "controller"):
             command += ["--queue", self._queue]
         command += ["--metrics-port", str(self._ports[name].metrics)]
         self._children[name] = await self._processes.start(name, command)

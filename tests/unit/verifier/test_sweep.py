@@ -10,7 +10,8 @@ from tests.fakes.clock import VirtualClock
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import HeldStates, ListedParents, ListedRepairs, migration
-from verifier.sweep import SILENCE_SECONDS, Sweeper
+from verifier.holding import SILENCE_SECONDS
+from verifier.sweep import Sweeper
 
 
 class EmptyTables:
