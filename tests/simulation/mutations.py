@@ -61,7 +61,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "consumers.streams.shards",
         "return parent is None or parent.checkpoint == SHARD_END",
         "return True",
-        ("split", "bypass"),
+        ("split", "crash", "late records"),
         16.0,
     ),
     Mutation(
@@ -69,8 +69,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "consumers.copy",
         'return {"TableName": table.new.name, "Item": item, **guard.request()}',
         'return {"TableName": table.new.name, "Item": item}',
-        ("slow calls", "lost answers"),
-        16.0,
+        ("slow tables",),
+        6.0,
     ),
     Mutation(
         "reconcile reads the leader first",
@@ -111,14 +111,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "dualwrite.control.member",
         "if not self.earlier:",
         "if True:",
-        ("slow calls", "lost requests"),
+        ("slow tables",),
     ),
     Mutation(
         "a process without a lease goes on",
         "dualwrite.control.member",
         "if self._clock.monotonic_seconds() >= self._lease.until:",
         "if False:",
-        ("cut from control", "slow calls"),
+        ("cut from control",),
     ),
     Mutation(
         "the controller does not wait for acknowledgements",
@@ -132,12 +132,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "dualwrite.control.mover",
         'return tuple((table, gate) for table, gate in verdicts if gate.verdict != "open")',
         "return ()",
+        ("lost requests", "crash"),
     ),
     Mutation(
         "the flip waits for no barrier",
         "verifier.gates.barrier_passed",
         "    if behind:",
         "    if False:",
+        ("slow streams", "bypass"),
+        6.0,
     ),
     Mutation(
         "an unknown outcome is told as a failure",
@@ -169,7 +172,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "consumers.reconcile",
         "return text != FLOOR and stamp.epoch < state.lead_epoch",
         "return False",
-        ("freeze",),
+        ("freeze in send",),
     ),
     Mutation(
         "trimmed records are skipped in silence",

@@ -18,6 +18,7 @@ ENGINE, CONTROL = "engine", "control"
 THROTTLES = ("ProvisionedThroughputExceededException", "ThrottlingException")
 STREAM_CALLS = frozenset({"GetRecords", "GetShardIterator", "DescribeStream"})
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
+ALL_WRITES = WRITES | {"TransactWriteItems", "BatchWriteItem"}
 
 
 @dataclass
@@ -27,6 +28,9 @@ class Weather:
     latency_seconds: float = 0.004
     slow: float = 0.0
     """Calls that take seconds."""
+    slow_tables: float = 0.0
+    """The same, of those that are not for the control table or a stream."""
+    slow_streams: float = 0.0
     lost_before: float = 0.0
     lost_after: float = 0.0
     throttled: float = 0.0
@@ -34,6 +38,9 @@ class Weather:
     """Writes that meet somebody else's transaction."""
     cuts: set[frozenset[str]] = field(default_factory=set)
     """Pairs of nodes that do not reach each other."""
+    traps: dict[str, float] = field(default_factory=dict)
+    """Nodes that are stopped for so many seconds when they are about to send their next write to a
+    table: after the look at their lease."""
 
 
 class Network:
@@ -66,9 +73,14 @@ class Network:
             await asyncio.sleep(self._random.random() * 0.02)
             lane.check()
         there = CONTROL if request.get("TableName") == self._control_table else ENGINE
+        if node in self.weather.traps and there is ENGINE and operation in ALL_WRITES:
+            self._count("stopped in send")
+            lane.awake_at = max(lane.awake_at, self._loop.time() + self.weather.traps.pop(node))
+            await asyncio.sleep(0)
+            lane.check()
         sent = self._loop.time()
         answer: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        out, back = self._delays()
+        out, back = self._delays(self._slowness(there, operation))
         fate = self._fate(node, there, operation)
         if isinstance(fate, Unreachable):
             self._tell(answer, fate, back)
@@ -84,10 +96,16 @@ class Network:
         lane.check()
         return found
 
-    def _delays(self) -> tuple[float, float]:
-        random, weather = self._random.random, self.weather
-        base = weather.latency_seconds
-        if weather.slow and random() < weather.slow:
+    def _slowness(self, there: str, operation: str) -> float:
+        weather = self.weather
+        if operation in STREAM_CALLS:
+            return max(weather.slow, weather.slow_streams)
+        return weather.slow if there == CONTROL else max(weather.slow, weather.slow_tables)
+
+    def _delays(self, slow: float) -> tuple[float, float]:
+        random = self._random.random
+        base = self.weather.latency_seconds
+        if slow and random() < slow:
             self._count("slow call")
             return random() * self.life_seconds, random() * self.timeout_seconds
         return base * (0.2 + random()), base * (0.2 + random())
@@ -171,7 +189,7 @@ class Network:
         """Have ``serve`` run in the lane of ``there`` and bring back what it returns. Raises
         Unreachable, OutcomeUnknown."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        out, back = self._delays()
+        out, back = self._delays(self.weather.slow)
         if lane is None or lane.dead or frozenset((node, there)) in self.weather.cuts:
             self._tell(answer, Unreachable("no connection"), out)
             return await answer

@@ -73,7 +73,7 @@ class Operator:
     def __init__(
         self, migration: Migration, records: ControlTable, clock: SimClock, random: Random,
         before_atomic: Callable[[], None], count: Callable[[str], None], *, hurried: bool,
-        dwell_seconds: float,
+        bold: bool, dwell_seconds: float,
     ) -> None:  # fmt: skip
         self.stopped = False
         self._migration = migration
@@ -83,6 +83,7 @@ class Operator:
         self._before_atomic = before_atomic
         self._count = count
         self._hurried = hurried
+        self._bold = bold
         self._dwell_seconds = dwell_seconds
         self._asked = 0
         self._done: tuple[Phase, list[tuple[str, str]]] = (Phase.OFF, [])
@@ -112,7 +113,8 @@ class Operator:
             return verb, argument
         if self._done[0] is not phase or len(self._done[1]) == len(STRAIGHT[phase]):
             self._done = (phase, [])
-        ask = STRAIGHT[phase][len(self._done[1])]
+        way = STRAIGHT[phase]
+        ask = (way[::-1] if self._bold else way)[len(self._done[1])]
         self._done[1].append(ask)
         return ask
 

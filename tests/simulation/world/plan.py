@@ -8,7 +8,8 @@ from random import Random
 FAULTS: dict[str, float] = {
     "crash": 3.0,
     "terminate": 1.0,
-    "freeze": 2.0,
+    "freeze": 1.5,
+    "freeze in send": 1.5,
     "slow process": 0.7,
     "cut from engine": 1.0,
     "cut from control": 1.0,
@@ -18,6 +19,8 @@ FAULTS: dict[str, float] = {
     "throttling": 1.0,
     "conflicts": 1.0,
     "slow calls": 1.0,
+    "slow tables": 0.7,
+    "slow streams": 0.7,
     "left undone": 0.7,
     "old reads": 0.7,
     "split": 2.0,
@@ -32,7 +35,11 @@ FAULTS: dict[str, float] = {
 }
 """What can happen, and how often next to the others."""
 TABLES = (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"))
-LONG = frozenset({"cut from engine", "cut from control", "cut from client", "freeze", "trim"})
+LONG = frozenset(
+    {"cut from engine", "cut from control", "cut from client", "freeze", "freeze in send", "trim"}
+)
+STOPS = frozenset({"freeze", "freeze in send", "slow process"})
+"""What may stop a process between its lease check and its send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +70,17 @@ class Plan:
     events: tuple[Event, ...]
     hurried: bool = False
     """Whether the operator goes straight ahead."""
+    bold: bool = False
+    """Whether a hurried operator asks for each move before it asks for what the move needs."""
     dwell_seconds: float = 0.0
     """How long the operator stays in mirror/old at least."""
+    think_seconds: float = 0.8
+    """Between two calls of a client, on average."""
 
     @property
     def stops(self) -> bool:
         """Whether a process may be stopped between its lease check and its send."""
-        return any(event.kind in ("freeze", "slow process") for event in self.events)
+        return any(event.kind in STOPS for event in self.events)
 
 
 def plan_of(seed: int) -> Plan:
@@ -92,6 +103,8 @@ def plan_of(seed: int) -> Plan:
         splits_first=random.choice((0, 0, 1, 2)),
         skew_seconds=random.choice((0.0, 0.0, 0.0, 0.9, 240.0)),
         events=tuple(sorted(_events(random, count, seconds), key=lambda event: event.at)),
+        bold=random.random() < 0.4,
+        think_seconds=random.choice((0.8, 0.8, 0.4)),
     )
 
 
@@ -105,16 +118,19 @@ def brief(plan: Plan, seconds: float) -> Plan:
 def rough(seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0) -> Plan:
     """A run in which these kinds of trouble come again and again, to hunt for one mistake."""
     random = Random(f"rough-{seed}")
-    events = [
-        Event(random.choice(kinds), 2.0 + random.random() * 14.0, 0.3 + random.random() * 4.0,
-              random.random())
-        for _ in range(12)
-    ]  # fmt: skip
+    long = any(kind in LONG for kind in kinds)
+    seconds = 30.0 if long else 18.0
+    events = []
+    for _ in range(12):
+        kind = random.choice(kinds)
+        # Leases and the lives of requests run out within six seconds: that is long for a process.
+        lasts = 6.0 + random.random() * 8.0 if kind in LONG else 0.3 + random.random() * 4.0
+        events.append(Event(kind, 2.0 + random.random() * (seconds - 4.0), lasts, random.random()))
     return Plan(
-        seed=seed, seconds=18.0, tables=("notes",), proxies=2, consumers=random.choice((1, 2)),
+        seed=seed, seconds=seconds, tables=("notes",), proxies=2, consumers=random.choice((1, 2)),
         controllers=1, clients=3, splits_first=random.choice((0, 1)), skew_seconds=0.0,
         events=tuple(sorted(events, key=lambda event: event.at)), hurried=True,
-        dwell_seconds=dwell_seconds,
+        bold=random.random() < 0.5, dwell_seconds=dwell_seconds, think_seconds=0.3,
     )  # fmt: skip
 
 

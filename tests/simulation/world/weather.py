@@ -21,7 +21,7 @@ EMPTY_PAGES_MAX = 3
 TRIMMED_SECONDS = 1.5
 """What is left of 24 hours while a trim lasts."""
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 
 
 class Sky:
@@ -94,6 +94,11 @@ class Sky:
     def _freeze(self, event: Event) -> None:
         self._fleet.freeze(self._victim(event), event.seconds)
 
+    def _freeze_in_send(self, event: Event) -> Undo:
+        traps, name = self._network.weather.traps, self._victim(event)
+        traps[name] = event.seconds
+        return lambda: traps.pop(name, None)
+
     def _slow_process(self, event: Event) -> Undo:
         name = self._victim(event)
         self._fleet.slow(name, 0.004 * event.draw)
@@ -133,6 +138,12 @@ class Sky:
 
     def _slow_calls(self, event: Event) -> Undo:
         return self._set("slow", 0.05 + 0.2 * event.draw)
+
+    def _slow_tables(self, event: Event) -> Undo:
+        return self._set("slow_tables", 0.1 + 0.5 * event.draw)
+
+    def _slow_streams(self, event: Event) -> Undo:
+        return self._set("slow_streams", 0.3 + 0.7 * event.draw)
 
     # -- the engine ---------------------------------------------------------------------------
 

@@ -133,7 +133,8 @@ class World:
         for number in range(self.plan.clients):
             client = Client(
                 f"client-{number}", self.loop, self.network, self.fleet, self.migration,
-                self.history, clock, self._random(f"client-{number}"), Habits(), self._count,
+                self.history, clock, self._random(f"client-{number}"),
+                Habits(think_seconds=self.plan.think_seconds), self._count,
             )  # fmt: skip
             self.clients.append(client)
             tasks.append(self.loop.spawn(self.loop.main, client.run()))
@@ -160,7 +161,8 @@ class World:
         )  # fmt: skip
         return Operator(
             self.migration, records, clock, self._random("operator"), before_atomic, self._count,
-            hurried=self.plan.hurried, dwell_seconds=self.plan.dwell_seconds,
+            hurried=self.plan.hurried, bold=self.plan.bold,
+            dwell_seconds=self.plan.dwell_seconds,
         )  # fmt: skip
 
     def _legacy(self) -> None:
