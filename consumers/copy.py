@@ -30,7 +30,7 @@ from dualwrite.core.errors import (
     Refused,
 )
 from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
-from dualwrite.core.phases import Kind, Phase, Side
+from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
@@ -136,13 +136,13 @@ class Copier:
                 wanted[at] = seen.wanted
                 if seen.annotation is not None:
                     annotating[at] = statements.annotate(table, items[at], seen.annotation, FLOOR)
-            for at, code in (await self._executed(annotating)).items():
+            for at, code in (await self._executed(state, annotating)).items():
                 if code:
                     del wanted[at]
                 if code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
             inserting = {at: statements.insert(table, item) for at, item in wanted.items()}
-            for at, code in (await self._executed(inserting)).items():
+            for at, code in (await self._executed(state, inserting)).items():
                 if not code:
                     found[at] = Copied.COPIED
                 elif code in DUPLICATE:
@@ -157,9 +157,12 @@ class Copier:
         finally:
             self._epochs.leave(state)
 
-    async def _executed(self, batch: Mapping[int, statements.Statement]) -> dict[int, str]:
+    async def _executed(
+        self, state: TableState, batch: Mapping[int, statements.Statement]
+    ) -> dict[int, str]:
         if not batch:
             return {}
+        requests.vouch(self._epochs, state)
         codes = await statements.executed(self._dynamo, list(batch.values()))
         return dict(zip(batch, codes, strict=True))
 
@@ -224,7 +227,7 @@ class Copier:
             try:
                 if state.phase is not Phase.MIRROR_OLD:
                     raise NotNow(f"table {table.name} is in {state.phase.value}")
-                outcome = await self._once(table, item, dirty)
+                outcome = await self._once(table, state, item, dirty)
                 break
             except Refused as error:
                 if error.code in THROTTLED:
@@ -247,30 +250,41 @@ class Copier:
             return await self._by_reading(table, dirty)
         return outcome
 
-    async def _once(self, table: MigratedTable, item: Item, dirty: DirtyKey) -> Copied | None:
+    async def _once(
+        self, table: MigratedTable, state: TableState, item: Item, dirty: DirtyKey
+    ) -> Copied | None:
         """None where the item changed since it was scanned."""
         seen = await self._compared(table, item)
         if seen.problem is not None:
             await self._poison.add(table.name, dirty, reason_text(seen.problem))
         if table.kind is Kind.IN_PLACE:
-            return await self._add(table, item, seen)
+            return await self._add(table, state, item, seen)
         if seen.wanted is None:
             return Copied.LEFT
         if seen.annotation is not None:
             request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
-            if not await requests.accepted(self._dynamo, "UpdateItem", request):
+            if not await self._accepted(state, "UpdateItem", request):
                 return None
         request = put_if_absent(table, seen.wanted)
-        fresh = await requests.accepted(self._dynamo, "PutItem", request)
+        fresh = await self._accepted(state, "PutItem", request)
         return Copied.COPIED if fresh else Copied.PRESENT
 
-    async def _add(self, table: MigratedTable, item: Item, seen: Comparison) -> Copied | None:
+    async def _accepted(
+        self, state: TableState, operation: str, request: Mapping[str, Any]
+    ) -> bool:
+        """Send a guarded write, if it still may be sent: whether its guard held."""
+        requests.vouch(self._epochs, state)
+        return await requests.accepted(self._dynamo, operation, request)
+
+    async def _add(
+        self, table: MigratedTable, state: TableState, item: Item, seen: Comparison
+    ) -> Copied | None:
         if seen.problem is not None or seen.wanted is None:
             return Copied.LEFT
         if seen.verdict is Verdict.MATCH:
             return Copied.PRESENT
         request = requests.cure_in_place_request(table, item, seen.wanted)
-        accepted = await requests.accepted(self._dynamo, "UpdateItem", request)
+        accepted = await self._accepted(state, "UpdateItem", request)
         return Copied.COPIED if accepted else None
 
     async def _all_compared(self, table: MigratedTable, items: Sequence[Item]) -> list[Comparison]:

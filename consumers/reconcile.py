@@ -165,7 +165,7 @@ class Reconciler:
         if state.phase.mode is Mode.SINGLE:
             return Result.IDLE
         if table.kind is Kind.IN_PLACE:
-            return await self._in_place(table, work.dirty)
+            return await self._in_place(table, state, work.dirty)
         leader = state.phase.leader
         place = places(table, work.dirty)
         follower_item = await self._read(table, leader.other, place[leader.other])
@@ -174,7 +174,7 @@ class Reconciler:
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
             request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
-            if not await requests.accepted(self._dynamo, "UpdateItem", request):
+            if not await self._accepted(state, "UpdateItem", request):
                 return None
         follower_key = place[leader.other]
         if seen.verdict is not Verdict.MATCH:
@@ -185,9 +185,7 @@ class Reconciler:
             if _is_straggler(state, work, leader_item, follower_item):
                 await self._quarantine(table, leader, leader_item, follower_item)
             try:
-                if not await self._write_follower(
-                    table, leader.other, follower_key, seen, follower_item
-                ):
+                if not await self._write_follower(state, table, follower_key, seen, follower_item):
                     return None
             except Refused as error:
                 if error.code != "ValidationException":
@@ -199,7 +197,9 @@ class Reconciler:
         nowhere = None in place.values()
         return await self._judged(table, work.dirty, seen, nowhere=nowhere)
 
-    async def _in_place(self, table: MigratedTable, dirty: DirtyKey) -> Result | None:
+    async def _in_place(
+        self, table: MigratedTable, state: TableState, dirty: DirtyKey
+    ) -> Result | None:
         key = key_from_token(dirty.token, table.old.keys)
         item = await requests.get_item(self._dynamo, table.old.name, key)
         seen = await self._compared_in_place(table, item)
@@ -239,23 +239,30 @@ class Reconciler:
 
         return await answered(self._parents, decide)
 
+    async def _accepted(
+        self, state: TableState, operation: str, request: Mapping[str, Any]
+    ) -> bool:
+        """Send a guarded write, if it still may be sent: whether its guard held."""
+        requests.vouch(self._epochs, state)
+        return await requests.accepted(self._dynamo, operation, request)
+
     async def _write_follower(
         self,
+        state: TableState,
         table: MigratedTable,
-        side: Side,
         key: Key,
         seen: Comparison,
         observed: Item | None,
     ) -> bool:
         """Put or delete the follower's copy, if it still is as observed."""
-        place = table.side(side)
+        place = table.side(state.phase.leader.other)
         guard = guards.unchanged_since(observed, place.keys.hash.name)
         request: dict[str, Any] = {"TableName": place.name, **guard.request()}
         if seen.wanted is None:
             request["Key"] = key
-            return await requests.accepted(self._dynamo, "DeleteItem", request)
+            return await self._accepted(state, "DeleteItem", request)
         request["Item"] = seen.wanted
-        return await requests.accepted(self._dynamo, "PutItem", request)
+        return await self._accepted(state, "PutItem", request)
 
     async def _quarantine(
         self,

@@ -189,6 +189,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("bypass", "skew"),
     ),
     Mutation(
+        "a consumer writes without a look at its lease",
+        "consumers.requests",
+        "if epochs.current(state.table).epoch > state.epoch + 1:",
+        "if False:",
+        ("slow calls", "cut from control"),
+    ),
+    Mutation(
+        "one empty page is the tip",
+        "consumers.streams.tips",
+        "return self._pages >= self._pace.tip_pages",
+        "return short",
+        ("empty pages", "iterators expire", "bypass"),
+        6.0,
+    ),
+    Mutation(
         "a repair waits for a clock that is minutes ahead",
         "consumers.repairs",
         "return ahead_ms <= 0 or ahead_ms > self._pace.repair_back_off_seconds_max * 1000",

@@ -154,7 +154,21 @@ class Watch:
     def _by_consumer(
         self, table: MigratedTable, side: Side, token: str, story: KeyStory, commit: Commit
     ) -> None:
-        """Repairs and copies never overwrite what is newer."""
+        """Repairs and copies never overwrite what is newer, nor put or remove what leads."""
+        state = self.states.get(table.name)
+        puts = commit.before is None or commit.after is None
+        if state is not None and side is state.phase.leader and puts:
+            # No guard tells that an item was deleted since it was read to be absent: a consumer
+            # stopped in mid-send over a change of the lead is a limit that is known.
+            self._count("late cure")
+            self.late_keys.add((table.name, token))
+            text = stamp_of(commit.after) or stamp_of(commit.before) or ""
+            self.late.append(
+                Late(
+                    table.name, token, side, text, 0, state.epoch, state.lead_epoch, commit.actor
+                )
+            )  # fmt: skip
+            return
         before, after = stamp_of(commit.before), stamp_of(commit.after)
         there = story.stamps[side.other]
         if before is None or before not in there:
