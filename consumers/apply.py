@@ -102,6 +102,7 @@ class Applier:
             )
         self._count(side, "read", len(records))
         self._count(side, "proven", proven)
+        self._count(side, "expired", sum(change.by_ttl for change, _ in records))
 
     async def _take_in_place(self, records: Sequence[tuple[Change, Mark]]) -> None:
         now = self._clock.monotonic_seconds()

@@ -195,6 +195,25 @@ def test_an_unmappable_row_is_listed_until_it_goes(world: World) -> None:
     run(go())
 
 
+def test_keys_that_cannot_be_made_equal_block_no_others(world: World) -> None:
+    """Between rows of which every second one has no place on new, the others get there, and the
+    checkpoint passes all of them."""
+
+    async def go() -> None:
+        async with world.consuming():
+            for number in range(20):
+                world.put(world.notes, Side.OLD, note(number, tenant="nobody"))
+                world.mirrored(world.notes, note(number), Side.OLD)
+            await world.until(lambda: len(world.items(world.notes, Side.NEW)) == 20)
+            await world.drained()
+        assert len(await world.repairs.list()) == 20
+        seen = world.stream(world.notes, Side.OLD)
+        assert seen is not None
+        assert seen.lag_records == 0
+
+    run(go())
+
+
 def test_a_waiting_repair_is_made_and_forgotten(world: World) -> None:
     """What the proxy queued, in either side's words, is reconciled and leaves the queue."""
 

@@ -8,7 +8,9 @@ import pytest
 from botocore.config import Config
 
 from consumers.probe import statements_are_streamed
+from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, Side
+from dualwrite.core.records import QUARANTINE
 from tests.consumer_harness import World, note, run
 from tests.engines_local import dynamodb_local
 
@@ -45,6 +47,32 @@ def test_an_engine_that_hides_them_is_seen_through(
         name = f"{table_prefix}probe"
         assert await statements_are_streamed(world.wire(), world.clock, name) is False
         assert name not in boto.list_tables()["TableNames"]
+
+    run(go())
+
+
+def test_an_item_that_expires_leaves_both_sides_without_an_alarm(oracle: World) -> None:
+    """A TTL delete on old is replicated like any other: it is no write past the proxy, nothing is
+    quarantined, and no repair is left."""
+
+    async def go() -> None:
+        ttl = {"AttributeName": "ends", "Enabled": True}
+        oracle.boto.update_time_to_live(
+            TableName=oracle.notes.old.name, TimeToLiveSpecification=ttl
+        )
+        async with oracle.consuming():
+            oracle.order_backfill(oracle.notes, asked_ms=1)
+            await oracle.until(lambda: oracle.backfilled(oracle.notes))
+            oracle.mirrored(oracle.notes, note(1))
+            ends = {"ends": {"N": str(oracle.clock.wall_ms() // 1000 - 60)}}
+            oracle.mirrored(oracle.notes, note(2) | ends)
+            await oracle.until(lambda: len(oracle.items(oracle.notes, Side.OLD)) == 1)
+            await oracle.until(lambda: len(oracle.items(oracle.notes, Side.NEW)) == 1)
+            await oracle.drained()
+        assert oracle.equal(oracle.notes)
+        assert oracle.records.seen(QUARANTINE) == ()
+        assert oracle.metric(metric_names.BYPASS_WRITES, "notes") == 0
+        assert await oracle.repairs.list() == ()
 
     run(go())
 
