@@ -93,7 +93,10 @@ class Operator:
         while not self.stopped:
             await self._clock.sleep(0.1 + self._random.random() * (0.3 if self._hurried else 1.2))
             try:
-                phase = (await self._states())[self._leading].phase
+                states = await self._states()
+                if self._leading not in states:
+                    continue
+                phase = states[self._leading].phase
                 verb, argument = self._next(phase)
                 if argument == "atomic/old":
                     self._before_atomic()
