@@ -82,10 +82,8 @@ class Sender:
 class KafkaQueue:
     """A ``WorkQueue`` over Kafka; ``start`` before use."""
 
-    def __init__(self, place: KafkaPlace, *, lanes: Collection[Lane] = tuple(Lane)) -> None:
-        """``lanes`` that this process takes work from."""
+    def __init__(self, place: KafkaPlace) -> None:
         self._place = place
-        self._lanes = frozenset(lanes) - {Lane.DEAD}
         self._topics = Topics(place)
         self._sender = Sender(place)
         self._writing = ThreadPoolExecutor(1, "kafka writes")
@@ -98,16 +96,9 @@ class KafkaQueue:
         self._closed = False
 
     async def start(self) -> None:
-        """Create and check the topics, and join the groups. Raises WrongTopic, Unreachable."""
+        """Create and check the topics. Raises WrongTopic, Unreachable."""
         logging.getLogger("kafka").setLevel(logging.ERROR)  # it warns of each of its retries
         await self._in(self._asking, self._ensure)
-        for lane in self._lanes:
-            topic = self._place.topic(lane.value)
-            reader = LaneReader(
-                self._place, topic, self._place.group(lane), partial(self._id_of, topic)
-            )
-            self._readers[lane] = reader
-            reader.start()
 
     async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
         topic = self._place.topic(lane.value)
@@ -117,7 +108,16 @@ class KafkaQueue:
         return tuple(Ticket(f"{identity}/{partition}", at) for partition, at in stored)
 
     async def take(self, lane: Lane, most: int) -> tuple[Job, ...]:
+        if lane not in self._readers:
+            self._join(lane)
         return tuple(_job(lane, message) for message in self._readers[lane].take(most))
+
+    def _join(self, lane: Lane) -> None:
+        """Who takes no work of a lane joins no group there, lest he be given what he never does."""
+        topic = self._place.topic(lane.value)
+        group = self._place.group(lane)
+        self._readers[lane] = LaneReader(self._place, topic, group, partial(self._id_of, topic))
+        self._readers[lane].start()
 
     async def ack(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -135,7 +135,8 @@ class KafkaQueue:
         return frozenset(one for one in tickets if offsets.get(one.place, 0) > one.number)
 
     async def step_back(self, lane: Lane) -> None:
-        self._readers[lane].step_back()
+        if lane in self._readers:
+            self._readers[lane].step_back()
 
     async def close(self) -> None:
         if self._closed:

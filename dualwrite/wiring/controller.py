@@ -24,7 +24,7 @@ def run_controller(settings: Settings) -> None:
 
 async def _controller(parts: Parts) -> None:
     settings = parts.settings
-    queue = await work_queue(parts, lanes=())
+    queue = await work_queue(parts)
     # The sweeper reads under a lease of its own; the controller awaits members, not itself.
     member = replace(parts, process_id=new_process_id()).member(Role.VERIFIER)
     sweeper = Sweeper(

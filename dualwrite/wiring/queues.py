@@ -1,16 +1,13 @@
 """The work queue and the mutation feed of a consumer, as its settings say."""
 
-from collections.abc import Collection
-
 from dualwrite.adapters.record_queue import RecordQueue
-from dualwrite.core.ports import Lane, MutationFeed, WorkQueue
+from dualwrite.core.ports import MutationFeed, WorkQueue
 from dualwrite.queue_url import QueueKind, QueueUrl, parse_kafka, parse_queue
 from dualwrite.wiring.process import Parts
 
 
-async def work_queue(parts: Parts, lanes: Collection[Lane] = tuple(Lane)) -> WorkQueue | None:
-    """None where each consumer does what it finds. ``lanes``: those that work is taken from.
-    Raises WrongTopic, EngineError."""
+async def work_queue(parts: Parts) -> WorkQueue | None:
+    """None where each consumer does what it finds. Raises WrongTopic, EngineError."""
     url = parse_queue(parts.settings.queue)
     match url.kind:
         case QueueKind.MEMORY:
@@ -18,7 +15,7 @@ async def work_queue(parts: Parts, lanes: Collection[Lane] = tuple(Lane)) -> Wor
         case QueueKind.DYNAMODB:
             return RecordQueue(parts.records, parts.clock, parts.process_id)
         case QueueKind.KAFKA:
-            return await _kafka_queue(url, lanes)
+            return await _kafka_queue(url)
 
 
 async def mutation_feed(parts: Parts) -> MutationFeed | None:
@@ -35,10 +32,10 @@ async def mutation_feed(parts: Parts) -> MutationFeed | None:
     return feed
 
 
-async def _kafka_queue(url: QueueUrl, lanes: Collection[Lane]) -> WorkQueue:
+async def _kafka_queue(url: QueueUrl) -> WorkQueue:
     from dualwrite.adapters.kafka_queue import KafkaQueue
     from dualwrite.adapters.kafka_topics import KafkaPlace
 
-    queue = KafkaQueue(KafkaPlace(url.servers, url.prefix), lanes=lanes)
+    queue = KafkaQueue(KafkaPlace(url.servers, url.prefix))
     await queue.start()
     return queue
