@@ -14,11 +14,15 @@ from typing import Any
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
+from kafka.structs import MemberState
 
 from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace
 from dualwrite.core.errors import EngineError
 
 POLL_MS = 50
+JOIN_MS = 1_000
+"""How long one poll waits while the member is not in its group yet. The library throws away a join
+that ends between two polls and joins anew, so short polls on a busy machine may never get in."""
 SESSION_MS = 6_000
 """How long a silent member keeps its partitions; a broker's own lower bound."""
 READY_MAX = 400
@@ -197,7 +201,8 @@ class LaneReader(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
             consumer.pause(*assigned)
         elif consumer.paused():
             consumer.resume(*consumer.paused())
-        found = consumer.poll(timeout_ms=POLL_MS, max_records=max(1, room))
+        joined = consumer.group_metadata().state is MemberState.STABLE
+        found = consumer.poll(timeout_ms=POLL_MS if joined else JOIN_MS, max_records=max(1, room))
         fresh = self._position(consumer)
         with self._lock:
             for where, records in found.items():
