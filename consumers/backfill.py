@@ -11,7 +11,7 @@ import structlog
 from consumers.bypass import Bypasses
 from consumers.copy import Copied, Copier, NotNow
 from consumers.effort import Effort
-from consumers.members import Consumers, Stillness
+from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.pages import Pages
 from consumers.probe import statements_are_streamed
@@ -24,6 +24,7 @@ from dualwrite.core.phases import Phase
 from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records, WorkQueue
 from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.stillness import Stillness
 
 RUN = "run"
 

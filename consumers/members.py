@@ -5,31 +5,9 @@ from hashlib import sha256
 
 from dualwrite.core.ports import Clock, Record
 from dualwrite.core.records import Member, load
+from dualwrite.core.stillness import Stillness
 
 ROLE = "consumer"
-
-
-class Stillness:
-    """For how long a record has stood still, on this process's own monotonic clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._seen: dict[str, tuple[int, float]] = {}
-
-    def observe(self, records: Iterable[Record]) -> None:
-        """Look at all records of a kind; those that are gone are forgotten."""
-        now = self._clock.monotonic_seconds()
-        seen = {}
-        for record in records:
-            before = self._seen.get(record.name)
-            moved = before is None or before[0] != record.version
-            seen[record.name] = (record.version, now if moved or before is None else before[1])
-        self._seen = seen
-
-    def seconds(self, name: str) -> float:
-        """0 for a record never seen."""
-        before = self._seen.get(name)
-        return 0.0 if before is None else self._clock.monotonic_seconds() - before[1]
 
 
 class Consumers:

@@ -5,7 +5,7 @@ there is ABSENT, which is knowledge.
 """
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
@@ -37,6 +37,7 @@ from dualwrite.core.records import (
     load,
 )
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stillness import Stillness
 
 T = TypeVar("T")
 
@@ -59,11 +60,10 @@ class Policy:
     lag_seconds_max: float = 5.0
     """Above it, the follower's reads are too old to serve and a barrier would take long."""
     evidence_age_seconds_max: float = 10.0
-    """Stream evidence not renewed for this long is no evidence: its reader may be dead."""
+    """Stream evidence not renewed for this long is no evidence: its reader may be dead. Measured by
+    the judge's own clock, from when it saw the evidence renewed."""
     bypass_quiet_seconds: float = 30.0
     """How long no write past the proxy may have been seen."""
-    clock_skew_ms: int = 2_000
-    """How far the wall clocks of two processes may be apart where their times are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +111,26 @@ class Evidence:
     repairs: RepairsSeen | None = None
     bypass: Bypass | Absent | None = None
     big_transactions: BigTransactions | Absent | None = None
-    lead_since_ms: int | Absent | None = None
-    """When new took the lead, by the controller's wall clock; ABSENT while old leads."""
+    lead: AuditEntry | Absent | None = None
+    """How new took the lead; ABSENT while old leads."""
+    ages_seconds: Mapping[Side, float | None] = field(default_factory=dict)
+    """For how long at most each stream's progress was not renewed; None where it was not seen to
+    be."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
         """The sides whose streams carry this table's changes."""
         return (Side.OLD,) if self.table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """How often each stream that is read was broken, by side."""
+        streams = {} if self.streams is None else self.streams
+        return {
+            side.value: seen.gaps
+            for side, seen in streams.items()
+            if isinstance(seen, StreamProgress)
+        }
 
     def stream(self, side: Side) -> StreamProgress | Absent | None:
         return None if self.streams is None else self.streams.get(side)
@@ -128,11 +141,15 @@ async def gather(
     table: MigratedTable,
     state: TableState,
     now_ms: int,
+    stillness: Stillness,
     policy: Policy | None = None,
     *,
     apart: bool = False,
 ) -> Evidence:
-    """Read everything the gates may ask for; never raises for a record that cannot be read."""
+    """Read everything the gates may ask for; never raises for a record that cannot be read.
+
+    ``stillness`` is the judge's own, of the streams' records, and learns from this look.
+    """
     name = table.name
     sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
     return Evidence(
@@ -145,14 +162,15 @@ async def gather(
         backfill=await _known(_backfill(records, name)),
         sweep=await _known(_one(records, SWEPT, name, SweepResult)),
         streams={
-            side: await _known(_one(records, STREAM, f"{name}/{side.value}", StreamProgress))
+            side: await _known(_stream(records, f"{name}/{side.value}", stillness))
             for side in sides
         },
+        ages_seconds={side: stillness.age_seconds(f"{name}/{side.value}") for side in sides},
         barrier=await _known(_one(records, BARRIER, name, Barrier)),
         repairs=await _known(_repairs(records, name)),
         bypass=await _known(_one(records, BYPASS, name, Bypass)),
         big_transactions=await _known(_big_transactions(records, name)),
-        lead_since_ms=await _known(_lead_since(records, state)),
+        lead=await _known(_lead(records, state)),
     )
 
 
@@ -167,6 +185,14 @@ async def _known(read: Awaitable[T]) -> T | None:
 async def _one(records: Records, kind: str, name: str, of: type[T]) -> T | Absent:
     record = await records.read(kind, name)
     return ABSENT if record is None else load(of, record.value)
+
+
+async def _stream(records: Records, name: str, stillness: Stillness) -> StreamProgress | Absent:
+    record = await records.read(STREAM, name)
+    if record is None:
+        return ABSENT
+    stillness.see(record)
+    return load(StreamProgress, record.value)
 
 
 async def _members(records: Records) -> Mapping[str, Member]:
@@ -208,7 +234,7 @@ async def _big_transactions(records: Records, table: str) -> BigTransactions | A
     )
 
 
-async def _lead_since(records: Records, state: TableState) -> int | Absent:
+async def _lead(records: Records, state: TableState) -> AuditEntry | Absent:
     if state.phase.leader is Side.OLD:
         return ABSENT
     entries: tuple[Record, ...] = await records.list(AUDIT)
@@ -216,5 +242,5 @@ async def _lead_since(records: Records, state: TableState) -> int | Absent:
         entry = load(AuditEntry, record.value)
         same_epoch = (entry.table, entry.epoch) == (state.table, state.lead_epoch)
         if same_epoch and entry.outcome != "abandoned":
-            return entry.at_ms
+            return entry
     raise KeyError(f"the audit has no entry for epoch {state.lead_epoch}")

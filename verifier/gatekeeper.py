@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, TableState
 from dualwrite.core.ports import Clock, Metrics, Records
-from dualwrite.core.records import GateVerdict
+from dualwrite.core.records import STREAM, GateVerdict
 from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.stillness import Stillness
 from verifier.evidence import Policy, gather
 from verifier.gates import gates_of_move, gates_of_reads
 from verifier.gates.verdicts import CLOSED, OPEN, UNKNOWN, Gate
 
+WATCH_SECONDS = 2.5
+"""Twice the time between two reports of a stream, and some more."""
 _METRIC_VALUES: Mapping[str, float] = {OPEN: 1.0, CLOSED: 0.0, UNKNOWN: -1.0}
 
 
@@ -32,6 +35,15 @@ class Gates:
         self._clock = clock
         self._metrics = metrics
         self._policy = policy or Policy()
+        self._stillness = Stillness(clock)
+
+    async def watch(self) -> None:
+        """Look at the streams for as long as it takes to see that they are read: for who asks one
+        question and is gone, where others ask again and again. Raises EngineError."""
+        for _ in range(2):
+            for record in await self._records.list(STREAM):
+                self._stillness.see(record)
+            await self._clock.sleep(WATCH_SECONDS / 2)
 
     async def judge(
         self, table: MigratedTable, state: TableState, goal: Phase
@@ -58,8 +70,9 @@ class Gates:
         if not gates:
             return ()
         seen = await gather(
-            self._records, table, state, self._clock.wall_ms(), self._policy, apart=self._apart
-        )
+            self._records, table, state, self._clock.wall_ms(), self._stillness, self._policy,
+            apart=self._apart,
+        )  # fmt: skip
         verdicts = tuple(gate(seen) for gate in gates)
         for verdict in verdicts:
             self._metrics.set(

@@ -4,29 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from dualwrite.core.ports import Clock, Record, Records
+from dualwrite.core.stillness import Stillness
 
 SILENCE_SECONDS = 5.0
 """A record of work that stood still this long has lost its process."""
 
 
 class Silence:
-    """For how long records have stood still, on this process's own clock."""
+    """Which records have stood still too long, by this process's own clock."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._stillness = Stillness(clock)
 
     def is_lost(self, record: Record) -> bool:
         """Whether its process is taken for dead."""
-        now = self._clock.monotonic_seconds()
-        version, since = self._seen.get(record.name, (-1, now))
-        if version != record.version:
-            self._seen[record.name] = (record.version, now)
-            return False
-        return now - since >= SILENCE_SECONDS
+        self._stillness.see(record)
+        return self._stillness.seconds(record.name) >= SILENCE_SECONDS
 
     def forget(self, name: str) -> None:
-        self._seen.pop(name, None)
+        self._stillness.forget(name)
 
 
 class Holding:

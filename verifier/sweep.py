@@ -14,6 +14,7 @@ import structlog
 
 from dualwrite.core import metric_names
 from dualwrite.core.backfills import progress_of, segments_prefix
+from dualwrite.core.coverage import gaps_of
 from dualwrite.core.errors import EngineError, LeaseExpired, StateConflict
 from dualwrite.core.phases import Mode, TableState
 from dualwrite.core.ports import (
@@ -30,6 +31,7 @@ from dualwrite.core.ports import (
 from dualwrite.core.records import (
     BACKFILL,
     SEGMENT,
+    STREAM,
     SWEEP,
     SWEPT,
     BackfillOrder,
@@ -216,6 +218,7 @@ class Sweeper:
                     phase=state.phase.value,
                     epoch=state.epoch,
                     backfill_run=await self._backfilled(table),
+                    gaps=gaps_of(await self._records.list(STREAM, f"{table.name}/")),
                 )
                 claim.passes = await self._passes(table, state, f"{claim.result.run}-{attempt}")
                 return _with(claim.result, await claim.passes.run())

@@ -11,7 +11,7 @@ import structlog
 
 from consumers.changes import Change
 from consumers.effort import Effort
-from consumers.members import Consumers, Stillness
+from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.balance import Seat, choose
@@ -29,6 +29,7 @@ from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Dynamo, Metrics, Record, Records
 from dualwrite.core.records import BARRIER, MEMBER, ShardLease
+from dualwrite.core.stillness import Stillness
 
 log = structlog.get_logger()
 

@@ -47,6 +47,7 @@ def plan(
 
 async def _plan(settings: Settings, name: str | None) -> list[dict[str, Any]]:
     async with wiring.plane(settings) as plane:
+        await plane.gates.watch()
         return [
             await _move(plane, table, await state_of(plane.records, table.name))
             for table in chosen(plane.migration, name)

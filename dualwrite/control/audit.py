@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from dualwrite.control.commands import Order
 from dualwrite.control.moves import Change
+from dualwrite.core.coverage import gaps_of
 from dualwrite.core.errors import StateConflict
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Clock, Records
-from dualwrite.core.records import AUDIT, AuditEntry, dump, load
+from dualwrite.core.records import AUDIT, STREAM, AuditEntry, dump, load
 
 INTENDED, MADE, ABANDONED = "intended", "done", "abandoned"
 
@@ -27,8 +28,10 @@ class Audit:
     async def intend(self, order: Order, change: Change) -> None:
         """Write down a change that is about to be made. Raises EngineError."""
         before, after = change.words
-        epoch = change.after.epoch
-        await self._append(order, change.table.name, before, after, INTENDED, epoch)
+        table, epoch = change.table.name, change.after.epoch
+        streams = await self._records.list(STREAM, f"{table}/") if change.flips else ()
+        gaps = gaps_of(streams)
+        await self._append(order, table, before, after, INTENDED, epoch, gaps)
 
     async def note(
         self, order: Order, table: str, before: str, after: str, outcome: str = MADE
@@ -60,7 +63,14 @@ class Audit:
         return tuple(sorted(made, key=lambda entry: entry.at_ms))
 
     async def _append(
-        self, order: Order, table: str, before: str, after: str, outcome: str, epoch: int
+        self,
+        order: Order,
+        table: str,
+        before: str,
+        after: str,
+        outcome: str,
+        epoch: int,
+        gaps: Mapping[str, int] | None = None,
     ) -> None:
         entry = AuditEntry(
             at_ms=self._clock.wall_ms(),
@@ -72,6 +82,7 @@ class Audit:
             after=after,
             epoch=epoch,
             outcome=outcome,
+            gaps=gaps or {},
         )
         try:
             name = f"{order.id}-{epoch:06d}-{table}"

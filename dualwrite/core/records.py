@@ -108,6 +108,8 @@ class AuditEntry:
     after: str
     epoch: int
     outcome: str = "done"
+    gaps: Mapping[str, int] = field(default_factory=dict)
+    """Of a flip: how often each side's stream had been broken before it, by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class SweepResult:
     epoch: int = 0
     backfill_run: str = ""
     """The completed backfill run this sweep began after; empty for none."""
+    gaps: Mapping[str, int] = field(default_factory=dict)
+    """How often each side's stream had been broken when the sweep began, by side."""
 
     @property
     def clean(self) -> bool:
@@ -226,8 +230,10 @@ class StreamProgress:
     barrier: str = ""
     """The newest barrier whose records are all applied on every shard."""
     unbroken_since_ms: int = 0
-    """Coverage holds from here on; a gap moves it."""
+    """Coverage holds from here on; a gap moves it. Shown to people; what came before what is told
+    by ``gaps``, which no clock can turn around."""
     gaps: int = 0
+    """How often records were lost unread; it only rises."""
     gap_at_ms: int = 0
     shards: int = 0
     updated_ms: int = 0

@@ -1,5 +1,6 @@
 """No stream record was lost unread."""
 
+from dualwrite.core.coverage import unbroken
 from dualwrite.core.records import GateVerdict, SweepResult
 from verifier.evidence import Evidence
 from verifier.gates.verdicts import closed, for_table, freshness, opened, progresses, unknown
@@ -18,8 +19,8 @@ def no_gap(seen: Evidence) -> GateVerdict:
         return opened(GATE, "no stream has a gap")
     if seen.sweep is None:
         return unknown(GATE, "the newest sweep")
-    gap_ms = max(progress.gap_at_ms for progress in broken) + seen.policy.clock_skew_ms
-    if isinstance(seen.sweep, SweepResult) and seen.sweep.clean and seen.sweep.started_ms > gap_ms:
+    sweep = seen.sweep
+    if isinstance(sweep, SweepResult) and sweep.clean and unbroken(sweep.gaps, seen.gaps):
         return opened(GATE, "a clean sweep has begun after the newest gap")
     gaps = sum(progress.gaps for progress in broken)
     return closed(

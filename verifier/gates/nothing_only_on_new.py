@@ -1,7 +1,7 @@
 """Every row of new has a place on old."""
 
 from dualwrite.core.phases import Side
-from dualwrite.core.records import GateVerdict, Repair, SweepResult
+from dualwrite.core.records import AuditEntry, GateVerdict, Repair, SweepResult
 from dualwrite.core.transform import Reason
 from verifier.evidence import Evidence
 from verifier.gates.verdicts import closed, for_table, opened, unknown
@@ -31,7 +31,6 @@ def _is_new_only(seen: Evidence, repair: Repair) -> bool:
     """
     if repair.side == Side.NEW:
         return True
-    since_ms = seen.lead_since_ms
-    if not isinstance(since_ms, int) or repair.first_ms < since_ms:
+    if not isinstance(seen.lead, AuditEntry) or repair.first_ms < seen.lead.at_ms:
         return False
     return repair.reason.partition(":")[0] in ("refused", Reason.OVERSIZE)

@@ -49,12 +49,12 @@ def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
                 see="dualwrite consume",
                 waits=True,
             )
-        age = age_seconds(seen, progress.updated_ms)
-        if age > seen.policy.evidence_age_seconds_max:
+        age, allowed = seen.ages_seconds.get(side), seen.policy.evidence_age_seconds_max
+        if age is None or age > allowed:
+            found = "not since it was first looked at" if age is None else f"{age:.0f} s ago"
             return closed(
                 gate,
-                f"the {side.value} stream was last reported {age:.0f} s ago,"
-                f" {seen.policy.evidence_age_seconds_max:.0f} s are allowed",
+                f"the {side.value} stream was last reported {found}, {allowed:.0f} s are allowed",
                 see="dualwrite consume",
                 waits=True,
             )

@@ -66,7 +66,7 @@ class Plan:
     splits_first: int
     """Splits before anything happens."""
     skew_seconds: float
-    """How far wall clocks may be apart; past what the gates allow for, they may only stay shut."""
+    """How far wall clocks may be apart."""
     events: tuple[Event, ...]
     hurried: bool = False
     """Whether the operator goes straight ahead."""

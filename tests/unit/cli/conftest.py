@@ -33,6 +33,9 @@ class FixedGates:
 
     verdicts: tuple[GateVerdict, ...] = ()
 
+    async def watch(self) -> None:
+        """Fixed verdicts need no look."""
+
     async def judge(
         self, table: MigratedTable, state: TableState, goal: Phase
     ) -> tuple[GateVerdict, ...]:

@@ -29,6 +29,8 @@ from dualwrite.core.records import (
     SweepResult,
     dump,
 )
+from dualwrite.core.stillness import Stillness
+from tests.fakes.clock import VirtualClock
 from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import boards, votes
 from verifier.evidence import ABSENT, BackfillSeen, Evidence, gather
@@ -69,7 +71,7 @@ def full() -> MemoryRecords:
 
 
 def gathered(records: MemoryRecords, state: TableState = STATE) -> Evidence:
-    return asyncio.run(gather(records, boards(), state, now_ms=1_000))
+    return asyncio.run(gather(records, boards(), state, 1_000, Stillness(VirtualClock())))
 
 
 def test_everything_is_gathered() -> None:
@@ -86,7 +88,8 @@ def test_everything_is_gathered() -> None:
     assert (seen.repairs.waiting, seen.repairs.oldest_ms, len(seen.repairs.poison)) == (2, 10, 1)
     assert seen.bypass == Bypass(1, 2)
     assert seen.big_transactions == BigTransactions(6, 9, 3)
-    assert seen.lead_since_ms == 200
+    assert isinstance(seen.lead, AuditEntry)
+    assert seen.lead.at_ms == 200
 
 
 def test_what_is_not_there_is_known_to_be_absent() -> None:
@@ -96,7 +99,7 @@ def test_what_is_not_there_is_known_to_be_absent() -> None:
     for found in (seen.backfill, seen.sweep, seen.barrier, seen.bypass, seen.big_transactions):
         assert found is ABSENT
     assert seen.stream(Side.OLD) is ABSENT
-    assert seen.lead_since_ms is ABSENT
+    assert seen.lead is ABSENT
     assert seen.repairs is not None
     assert seen.repairs.waiting == 0
 
@@ -112,7 +115,7 @@ def test_what_is_not_there_is_known_to_be_absent() -> None:
         (REPAIR, "repairs"),
         (BYPASS, "bypass"),
         (BIG_TRANSACTIONS, "big_transactions"),
-        (AUDIT, "lead_since_ms"),
+        (AUDIT, "lead"),
     ],
 )
 def test_what_cannot_be_read_is_unknown(kind: str, field: str) -> None:
@@ -141,11 +144,35 @@ def test_a_flip_that_the_audit_does_not_know_has_an_unknown_time() -> None:
     """The time of the lead is never guessed."""
     records = full()
     records.forget(AUDIT, "3")
-    assert gathered(records).lead_since_ms is None
+    assert gathered(records).lead is None
 
 
 def test_an_in_place_table_has_one_side() -> None:
     """Only the old side's stream is read for it."""
-    seen = asyncio.run(gather(MemoryRecords(), votes(), TableState("votes"), now_ms=1))
+    seen = asyncio.run(
+        gather(MemoryRecords(), votes(), TableState("votes"), 1, Stillness(VirtualClock()))
+    )
     assert seen.sides == (Side.OLD,)
     assert seen.streams == {Side.OLD: ABSENT}
+
+
+def test_a_stream_is_as_old_as_the_judge_has_seen_it_stand_still() -> None:
+    """Whatever its reader's wall clock says: at first nothing is known of its age, then it is what
+    has passed since it was seen renewed."""
+    records, clock = full(), VirtualClock()
+    stillness = Stillness(clock)
+
+    async def age() -> float | None:
+        seen = await gather(records, boards(), STATE, 1_000, stillness)
+        return seen.ages_seconds[Side.OLD]
+
+    async def go() -> None:
+        assert await age() is None
+        await clock.advance(60.0)
+        assert await age() is None
+        records.put(STREAM, "boards/old", dump(StreamProgress(0.5, 1, 2, updated_ms=10**15)))
+        assert await age() == 0.0
+        await clock.advance(7.0)
+        assert await age() == 7.0
+
+    asyncio.run(go())

@@ -8,6 +8,7 @@ import pytest
 
 from dualwrite.core.phases import NEXT, Kind, Phase, Side, TableState, is_flip
 from dualwrite.core.records import (
+    AuditEntry,
     Barrier,
     BigTransactions,
     Bypass,
@@ -32,11 +33,17 @@ SWEEP = SweepResult(
     phase="mirror/old",
     epoch=5,
     backfill_run="fill-1",
+    gaps={"old": 0, "new": 0},
 )
 STREAM = StreamProgress(
     0.2, 0, NOW_MS, barrier="line-1", unbroken_since_ms=NOW_MS - 90_000, updated_ms=NOW_MS - 500
 )
 BOTH = {Side.OLD: STREAM, Side.NEW: STREAM}
+LEAD = AuditEntry(
+    NOW_MS - 60_000, "me", "", "flip", "boards", "atomic/old", "atomic/new", 5,
+    gaps={"old": 0, "new": 0},
+)  # fmt: skip
+READ = {Side.OLD: 0.5, Side.NEW: 0.7}
 GOOD = Evidence(
     table=boards(),
     state=TableState("boards", 5, Phase.ATOMIC_NEW, read_share=100, lead_epoch=5),
@@ -49,7 +56,8 @@ GOOD = Evidence(
     repairs=RepairsSeen(0, 0),
     bypass=ABSENT,
     big_transactions=ABSENT,
-    lead_since_ms=NOW_MS - 60_000,
+    lead=LEAD,
+    ages_seconds=READ,
 )
 """Everything is well, five epochs in."""
 OLD_LEADS = TableState("boards", 5, Phase.ATOMIC_OLD)
@@ -81,8 +89,10 @@ OPEN: list[tuple[str, dict[str, Any]]] = [
     ("untransformable_accepted", {"sweep": replace(SWEEP, orphans=2),
                                   "table": replace(boards(), underivable=Underivable.CARRY)}),
     ("untransformable_accepted", {"sweep": ABSENT}),
-    ("no_gap", {"streams": streams(gaps=1, gap_at_ms=SWEEP.started_ms - 3_000)}),
-    ("coverage_unbroken", {"streams": streams(unbroken_since_ms=SWEEP.started_ms - 3_000)}),
+    ("no_gap", {"streams": streams(gaps=1), "sweep": replace(SWEEP, gaps={"old": 0, "new": 1})}),
+    ("coverage_unbroken", {"sweep": replace(SWEEP, different=1)}),
+    ("coverage_unbroken",
+     {"streams": streams(gaps=1), "sweep": replace(SWEEP, gaps={"old": 0, "new": 1})}),
     ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, (POISON,))}),
     ("nothing_only_on_new",
      {"repairs": RepairsSeen(0, 0, (replace(POISON, reason="oversize: x", first_ms=1),))}),
@@ -96,14 +106,16 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
     ("backfill_complete", {"backfill": BackfillSeen("fill-1", 4, 3, "pause")}, False),
     ("barrier_passed", {"barrier": ABSENT}, True),
     ("barrier_passed", {"streams": streams(barrier="line-0")}, True),
-    ("barrier_passed", {"streams": streams(updated_ms=NOW_MS - 60_000)}, True),
+    ("barrier_passed", {"ages_seconds": READ | {Side.NEW: 60.0}}, True),
     ("big_transactions", {"big_transactions": BigTransactions(2, NOW_MS, accepted=1)}, False),
     ("bypass_quiet", {"bypass": Bypass(3, NOW_MS - 2_000)}, True),
-    ("coverage_unbroken", {"streams": streams(unbroken_since_ms=NOW_MS - 55_000),
-                           "sweep": ABSENT}, False),
-    ("coverage_unbroken", {"streams": streams(unbroken_since_ms=NOW_MS - 55_000),
-                           "sweep": replace(SWEEP, different=1)}, False),
-    ("coverage_unbroken", {"streams": streams(unbroken_since_ms=SWEEP.started_ms)}, False),
+    ("coverage_unbroken", {"streams": streams(gaps=1)}, False),
+    ("coverage_unbroken", {"streams": streams(gaps=1), "sweep": ABSENT}, False),
+    ("coverage_unbroken",
+     {"streams": streams(gaps=1),
+      "sweep": replace(SWEEP, gaps={"old": 0, "new": 1}, different=1)}, False),
+    ("coverage_unbroken",
+     {"lead": replace(LEAD, gaps={"old": 0}), "sweep": replace(SWEEP, gaps={})}, False),
     ("coverage_unbroken", {"streams": streams(unbroken_since_ms=0)}, True),
     ("sides_together", {"apart": True}, False),
     ("followers_written",
@@ -111,9 +123,11 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
     ("follower_written", {"state": TableState("boards", 1, Phase.OFF)}, False),
     ("lag_bounded", {"streams": streams(lag_seconds=5.0)}, True),
     ("lag_bounded", {"streams": {Side.OLD: STREAM, Side.NEW: ABSENT}}, True),
-    ("no_gap", {"streams": streams(gaps=1, gap_at_ms=NOW_MS - 1_000)}, False),
-    ("no_gap", {"streams": streams(gaps=1, gap_at_ms=NOW_MS - 90_000),
-                "sweep": replace(SWEEP, errors=1)}, False),
+    ("no_gap", {"streams": streams(gaps=1)}, False),
+    ("no_gap", {"streams": streams(gaps=2),
+                "sweep": replace(SWEEP, gaps={"old": 0, "new": 1})}, False),
+    ("no_gap", {"streams": streams(gaps=1),
+                "sweep": replace(SWEEP, gaps={"old": 0, "new": 1}, errors=1)}, False),
     ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, (replace(POISON, side="new"),))}, False),
     ("nothing_only_on_new", {"sweep": replace(SWEEP, only_on_new=1)}, False),
     ("nothing_only_on_new", {"repairs": RepairsSeen(
@@ -122,7 +136,8 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
     ("reads_on_old", {"state": replace(OLD_LEADS, read_share=1)}, False),
     ("repairs_drained", {"repairs": RepairsSeen(2, NOW_MS - 9_000)}, True),
     ("streams_read", {"streams": {Side.OLD: STREAM, Side.NEW: ABSENT}}, True),
-    ("streams_read", {"streams": streams(updated_ms=NOW_MS - 60_000)}, True),
+    ("streams_read", {"ages_seconds": READ | {Side.NEW: 60.0}}, True),
+    ("streams_read", {"ages_seconds": READ | {Side.NEW: None}}, True),
     ("streams_read", {"streams": streams(updated_ms=0)}, True),
     ("sweep_clean", {"sweep": ABSENT}, False),
     ("sweep_clean", {"sweep": replace(SWEEP, done=False)}, True),
@@ -154,12 +169,12 @@ UNKNOWN: list[tuple[str, dict[str, Any]]] = [
     ("big_transactions", {"big_transactions": None}),
     ("bypass_quiet", {"bypass": None}),
     ("coverage_unbroken", {"streams": {Side.OLD: None, Side.NEW: STREAM}}),
-    ("coverage_unbroken", {"lead_since_ms": None, "sweep": ABSENT}),
-    ("coverage_unbroken", {"lead_since_ms": None, "sweep": None}),
+    ("coverage_unbroken", {"lead": None, "sweep": ABSENT, "streams": streams(gaps=1)}),
+    ("coverage_unbroken", {"lead": None, "sweep": None}),
     ("followers_written", {"members": None}),
     ("lag_bounded", {"streams": {Side.OLD: STREAM, Side.NEW: None}}),
     ("no_gap", {"streams": {Side.OLD: None, Side.NEW: STREAM}}),
-    ("no_gap", {"streams": streams(gaps=1, gap_at_ms=1), "sweep": None}),
+    ("no_gap", {"streams": streams(gaps=1), "sweep": None}),
     ("nothing_only_on_new", {"repairs": None}),
     ("nothing_only_on_new", {"sweep": None}),
     ("repairs_drained", {"repairs": None}),
