@@ -184,6 +184,11 @@ async def leader_write(
     """The leader's part: a Put's item, or the client's own expression, and what else changes with
     it: the hidden map, and for the other dialect the side's own words. Raises the client's error
     where its condition had to be decided here and is false."""
+    if wish.verb is Verb.UPDATE and wish.dialect is not side and base.item is None:
+        # An update of an absent item may read its key, which here would be a word of a map that
+        # is not there yet.
+        await require_condition(services, wish, base)
+        return decided_action(wish, side, stamp, base.seen, after)
     image = after
     if wish.verb is Verb.UPDATE and after is not None and base.item is not None:
         words = {} if base.row is None else base.row.of(side)

@@ -86,6 +86,25 @@ def test_update_returns_what_a_plain_table_returns(twin: Twin, returns: str) -> 
     twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead=True)
 
 
+@pytest.mark.parametrize(
+    "condition", ["", "attribute_not_exists({key})", "attribute_exists({key})"]
+)
+def test_an_update_that_makes_an_item_may_read_its_key(twin: Twin, condition: str) -> None:
+    """What is not there yet has its key, for the update though not for its condition."""
+    for number, key in enumerate(twin.note_key()):
+        request: dict[str, Any] = {
+            "TableName": twin.name("notes"), "Key": twin.note_key(number),
+            "UpdateExpression": f"SET a = {key}, b = if_not_exists(b, {key})",
+            "ReturnValues": "UPDATED_NEW",
+        }  # fmt: skip
+        if condition:
+            request["ConditionExpression"] = condition.format(key=key)
+        heard = twin.both("update_item", **request)
+        assert ("error" in heard) is ("_exists" in condition and "not" not in condition)
+        twin.both("get_item", TableName=twin.name("notes"), Key=twin.note_key(number),
+                  ConsistentRead=True)  # fmt: skip
+
+
 def test_updates_of_tasks_keep_everything_else(twin: Twin) -> None:
     """An update touches what it names and nothing else, on a table whose key does not change."""
     name = twin.name("tasks")
