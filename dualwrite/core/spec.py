@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from string import Formatter
 from typing import Any
 
 from dualwrite.core.items import KeySchema
@@ -48,10 +47,19 @@ class Template:
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
-        return tuple(name for _, name, _, _ in Formatter().parse(self.text) if name)
+        """The names in braces, as they are written: a name may hold what Python's formats give a
+        meaning to, such as a colon or a dot. Raises ValueError for a brace without its other."""
+        return tuple(name for _, name in _pieces(self.text) if name)
+
+    @cached_property
+    def _format(self) -> str:
+        return "".join(
+            "{}" if name else literal.replace("{", "{{").replace("}", "}}")
+            for literal, name in _pieces(self.text)
+        )
 
     def fill(self, values: Mapping[str, str]) -> str:
-        return self.text.format_map(values)
+        return self._format.format(*[values[name] for name in self.fields])
 
     def split(self, text: str, separator: str) -> dict[str, str] | None:
         """The fields that ``fill`` made ``text`` of; None where it has another form.
@@ -62,12 +70,27 @@ class Template:
         return None if found is None else dict(zip(self.fields, found.groups(), strict=True))
 
 
+_PIECE = re.compile(r"(?P<twice>\{\{|\}\})|\{(?P<name>[^{}]+)\}|(?P<literal>[^{}]+)")
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """(literal, name) in order, one of the two empty; doubled braces are literal ones."""
+    pieces, position = [], 0
+    while position < len(text):
+        found = _PIECE.match(text, position)
+        if found is None:
+            raise ValueError(f"a brace stands alone, or holds no name, at character {position + 1}")
+        twice, name, literal = found.groups(default="")
+        pieces.append((literal or twice[:1], name))
+        position = found.end()
+    return pieces
+
+
 @lru_cache(maxsize=256)
 def _form(template: str, separator: str) -> re.Pattern[str]:
     part = f"([^{re.escape(separator)}]*)"
-    pieces = Formatter().parse(template)
     return re.compile(
-        "".join(re.escape(text) + (part if name else "") for text, name, _, _ in pieces)
+        "".join(part if name else re.escape(literal) for literal, name in _pieces(template))
     )
 
 

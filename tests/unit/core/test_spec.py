@@ -40,6 +40,22 @@ def test_a_template_is_told_apart_again(text: str, first: str, second: str) -> N
     assert template.split(template.fill(values), "#") == values
 
 
+@pytest.mark.parametrize("name", [":attrs", "a.b", "a[0]", "a!r", "a:>9", "0", "naïve key"])
+def test_a_template_takes_names_as_they_are_written(name: str) -> None:
+    """An attribute may be named like one of Python's format specifications."""
+    template = Template(f"x#{{{name}}}")
+    assert template.fields == (name,)
+    assert template.fill({name: "v"}) == "x#v"
+    assert template.split("x#v", "#") == {name: "v"}
+
+
+@pytest.mark.parametrize("text", ["{a", "a}", "{}", "{a{b}}", "{{a}"])
+def test_a_template_with_a_lone_brace_cannot_be_read(text: str) -> None:
+    """The operator is told so where the spec is read."""
+    with pytest.raises(ValueError, match="brace"):
+        _ = Template(text).fields
+
+
 @pytest.mark.parametrize("text", ["", "a", "#", "a#b#c", "X#a", "PRE#a#b", "pre#a"])
 def test_another_form_is_not_split(text: str) -> None:
     """What the template did not make has no fields."""
