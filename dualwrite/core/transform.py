@@ -15,7 +15,8 @@ from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import LookupHow, MigratedTable, ParentLookup
 
 PART_BYTES_MAX = 1024
-"""AWS: a range key holds 1 to 1024 bytes, and the parts become range keys of local indexes."""
+"""AWS: a range key holds 1 to 1024 bytes, and a mapping's parts become range keys of local
+indexes."""
 HASH_BYTES_MAX = 2048
 """AWS: a hash key holds 1 to 2048 bytes."""
 KNOWN_MAX = 4096
@@ -183,7 +184,7 @@ def _made_from_id(
     assert mapping is not None
     parts = mapping.forward.get(old_id)
     if parts is None:
-        problem = _part_problem(table.derivation.source or "source", old_id)
+        problem = _part_problem(table.derivation.source or "source", old_id, PART_BYTES_MAX)
         if problem is not None:
             return problem
         if not mapping.identity_fallback:
@@ -207,7 +208,8 @@ def _fill(
                     reason = Reason.EMPTY if "NULL" in value else Reason.WRONG_TYPE
                     return Problem(reason, f"{wanted} is needed for {name}, as a string")
                 texts[wanted] = value["S"]
-            problem = _part_problem(wanted, texts[wanted])
+            most = PART_BYTES_MAX if wanted in given else _bytes_max(table, wanted)
+            problem = _part_problem(wanted, texts[wanted], most)
             if problem is not None:
                 return problem
         filled = template.fill(texts)
@@ -228,13 +230,13 @@ def _bytes_max(table: MigratedTable, name: str) -> int:
     return PART_BYTES_MAX if is_range else HASH_BYTES_MAX
 
 
-def _part_problem(name: str, text: str) -> Problem | None:
+def _part_problem(name: str, text: str, bytes_max: int) -> Problem | None:
     if not text:
         return Problem(Reason.EMPTY, f"{name} is empty")
     if SEPARATOR in text:
         return Problem(Reason.SEPARATOR, f"{name} holds the separator {SEPARATOR!r}")
-    if len(text.encode()) > PART_BYTES_MAX:
-        return Problem(Reason.TOO_LONG, f"{name} is over {PART_BYTES_MAX} bytes")
+    if len(text.encode()) > bytes_max:
+        return Problem(Reason.TOO_LONG, f"{name} is over {bytes_max} bytes")
     return None
 
 
@@ -273,7 +275,8 @@ def invert(
     if not texts:
         return None
     for name, text in texts.items():
-        problem = _part_problem(name, text)
+        most = PART_BYTES_MAX if name in gives else _bytes_max(table, name)
+        problem = _part_problem(name, text, most)
         if problem is not None:
             return problem
     if rule.mapping is None:

@@ -278,6 +278,22 @@ def test_a_composed_range_key_keeps_to_its_own_limit() -> None:
     assert problem.reason is Reason.TOO_LONG
 
 
+def test_a_composed_hash_key_may_be_as_long_as_dynamodb_takes_it() -> None:
+    """A field that is itself a hash key is no range key: only what is made of it is bounded."""
+    old = TableSide("t", KeySchema(KeyAttribute("id")))
+    new = TableSide("t-v2", KeySchema(KeyAttribute("pk")))
+    table = MigratedTable(
+        "t", Kind.REKEY, old, new, Derivation(None, None, (("pk", Template("T#{id}")),))
+    )
+    longest = {"id": {"S": "x" * 2_046}}
+    there = translate_key(table, longest, Side.OLD, Side.NEW)
+    assert there == {"pk": {"S": "T#" + "x" * 2_046}}
+    assert translate_key(table, there, Side.NEW, Side.OLD) == longest
+    problem = translate_key(table, {"id": {"S": "x" * 2_047}}, Side.OLD, Side.NEW)
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.TOO_LONG
+
+
 # -- the hidden map -------------------------------------------------------------------------
 
 
