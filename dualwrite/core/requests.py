@@ -8,6 +8,7 @@ from typing import Any
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
+    Literal,
     Update,
     check_item,
     check_placeholders,
@@ -137,6 +138,8 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
         check_key(source, schema)
     if update is not None:
         _refuse_key_update(update, schema)
+    if meant is not None and meant.update is not None:
+        _check_index_keys(_values_put(meant.update), table.side(dialect))
     return Wish(verb, table, dialect, key_of(source, schema), body, meant)
 
 
@@ -185,6 +188,15 @@ def _refuse_key_update(update: Update, schema: KeySchema) -> None:
                 "One or more parameter values were invalid: "
                 f"Cannot update attribute {name}. This attribute is part of the key"
             )
+
+
+def _values_put(update: Update) -> Item:
+    """The attributes that a legacy update gives a value, which are whole ones."""
+    return {
+        str(action.path[0]): action.value.value
+        for action in update.sets
+        if isinstance(action.value, Literal)
+    }
 
 
 def _check_index_keys(item: Item, side: TableSide) -> None:

@@ -1,12 +1,15 @@
 """Wire bodies: which tables they name, and what is wrong with them in DynamoDB's words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dualwrite.core.errors import ValidationError
+from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Side
 from dualwrite.core.requests import Verb, refuse_hidden, wish
+from dualwrite.core.spec import IndexSpec
 from tests.proxy_harness import a_migration
 
 NOTES = a_migration("r-").by_name["notes"]
@@ -54,3 +57,26 @@ def test_hidden_names_are_found_wherever_they_stand(body: dict[str, Any]) -> Non
 def test_names_that_only_contain_the_prefix_are_the_clients() -> None:
     """add_dw_x is nobody's but the client's."""
     refuse_hidden({"ConditionExpression": "attribute_exists(add_dw_x)", "Item": {"add_dw_x": {}}})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"N": "1"}, "Type mismatch for Index Key place Expected: S Actual: N IndexName: by-place"),
+        ({"S": ""}, "IndexName: by-place, IndexKey: place"),
+    ],
+)
+def test_a_legacy_update_gives_an_index_key_only_what_it_can_hold(
+    value: dict[str, str], text: str
+) -> None:
+    """It becomes an expression, of which an engine says something else, or nothing on a side
+    without the index."""
+    index = IndexSpec("by-place", KeySchema(KeyAttribute("endpoint_id"), KeyAttribute("place")))
+    notes = replace(NOTES, old=replace(NOTES.old, indexes=(index,)))
+    key = {name: {"S": "k"} for name in NOTES.old.keys.names}
+    body = {"Key": key, "AttributeUpdates": {"place": {"Action": "PUT", "Value": value}}}
+    with pytest.raises(ValidationError) as caught:
+        wish(Verb.UPDATE, notes, Side.OLD, body, "UpdateItem")
+    assert text in caught.value.message
+    body = {"Key": key, "AttributeUpdates": {"place": {"Action": "PUT", "Value": {"S": "here"}}}}
+    assert wish(Verb.UPDATE, notes, Side.OLD, body, "UpdateItem").key == key
