@@ -191,12 +191,15 @@ async def _records(services: Services, call: Call) -> Answer:
 
 async def _endpoints(services: Services, call: Call) -> Body | Answer:
     """This proxy's own address, as the client wrote it: an SDK that discovers endpoints must not
-    walk around the service."""
+    walk around the service. An engine that has no such call says so itself."""
+    reply = await _passed(services, call)
+    if reply.status != 200:
+        return reply
     for name, value in call.request.headers:
         if name == b"host":
             address = value.decode("latin-1")
             return {"Endpoints": [{"Address": address, "CachePeriodInMinutes": ENDPOINT_MINUTES}]}
-    return await _passed(services, call)
+    return reply
 
 
 PASSED = Route(_passed, names=unhidden)
