@@ -188,7 +188,7 @@ class Watch:
     def _by_proxy(self, table: MigratedTable, side: Side, token: str, commit: Commit) -> None:
         stamp, before = stamp_of(commit.after), stamp_of(commit.before)
         if stamp is None or stamp == before:
-            stamp = _stamp_in(self._engine.request)
+            stamp = _stamp_in(self._engine.request, commit)
         state = self.states.get(table.name)
         if stamp is None or state is None:
             return
@@ -320,12 +320,14 @@ def _key(token: str, table: MigratedTable, side: Side) -> Mapping[str, Any]:
     return {name: {kind: value} for name, (kind, value) in zip(names, parts, strict=True)}
 
 
-def _stamp_in(request: Mapping[str, Any]) -> str | None:
-    """The stamp a proxy's request carries."""
+def _stamp_in(request: Mapping[str, Any], commit: Commit) -> str | None:
+    """The stamp that a proxy's request carries for the item that changed: each action of a
+    transaction has its own."""
     for member in request.get("TransactItems", ()):
         for action in member.values():
-            found = _stamp_in(action)
-            if found is not None:
+            place = action.get("Item") or action.get("Key") or {}
+            same = action.get("TableName") == commit.table and commit.key.items() <= place.items()
+            if same and (found := _stamp_in(action, commit)) is not None:
                 return found
     value = (request.get("ExpressionAttributeValues") or {}).get(f":{STAMP}")
     return value["S"] if value else None
