@@ -9,7 +9,6 @@ Where the engine allows, 25 items go in one batch of conditional statements; whe
 for it, many go in one transaction of the same conditional writes.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -35,6 +34,7 @@ from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Answers, Question
+from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
 
 TRIES_MAX = 6
@@ -289,13 +289,7 @@ class Copier:
 
     async def _all_compared(self, table: MigratedTable, items: Sequence[Item]) -> list[Comparison]:
         """Side by side, so that the parents they ask for are read together. Raises EngineError."""
-        compared = await asyncio.gather(
-            *(self._compared(table, item) for item in items), return_exceptions=True
-        )
-        for one in compared:
-            if isinstance(one, BaseException):
-                raise one
-        return [one for one in compared if isinstance(one, Comparison)]
+        return await gathered(self._compared(table, item) for item in items)
 
     async def _compared(self, table: MigratedTable, item: Item) -> Comparison:
         def decide(answers: Answers) -> Comparison | Question:

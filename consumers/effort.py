@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from consumers.pace import Pace
 from dualwrite.core.ports import Clock
+from dualwrite.gathering import gathered
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -41,8 +42,4 @@ class Effort:
             async with self._free:
                 return await work(item)
 
-        done = await asyncio.gather(*(one(item) for item in items), return_exceptions=True)
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in done if not isinstance(result, BaseException)]
+        return await gathered(one(item) for item in items)

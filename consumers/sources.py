@@ -1,7 +1,6 @@
 """Which streams a migration reads."""
 
 from consumers.streams.shards import StreamName
-from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import Migration
 
 
@@ -11,5 +10,5 @@ def sources_of(migration: Migration) -> dict[StreamName, str]:
     return {
         StreamName(table.name, side): table.side(side).name
         for table in migration.tables
-        for side in ((Side.OLD,) if table.kind is Kind.IN_PLACE else tuple(Side))
+        for side in table.sides
     }

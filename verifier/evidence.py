@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar
 
 from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.errors import EngineError
-from dualwrite.core.phases import Kind, Side, TableState
+from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
     AUDIT,
@@ -120,7 +120,7 @@ class Evidence:
     @property
     def sides(self) -> tuple[Side, ...]:
         """The sides whose streams carry this table's changes."""
-        return (Side.OLD,) if self.table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+        return self.table.sides
 
     @property
     def gaps(self) -> Mapping[str, int]:
@@ -151,7 +151,6 @@ async def gather(
     ``stillness`` is the judge's own, of the streams' records, and learns from this look.
     """
     name = table.name
-    sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
     return Evidence(
         table=table,
         state=state,
@@ -163,9 +162,9 @@ async def gather(
         sweep=await _known(_one(records, SWEPT, name, SweepResult)),
         streams={
             side: await _known(_stream(records, f"{name}/{side.value}", stillness))
-            for side in sides
+            for side in table.sides
         },
-        ages_seconds={side: stillness.age_seconds(f"{name}/{side.value}") for side in sides},
+        ages_seconds={side: stillness.age_seconds(f"{name}/{side.value}") for side in table.sides},
         barrier=await _known(_one(records, BARRIER, name, Barrier)),
         repairs=await _known(_repairs(records, name)),
         bypass=await _known(_one(records, BYPASS, name, Bypass)),

@@ -1,5 +1,6 @@
 """A record that belongs to whoever wrote it last, and to nobody once it stands still."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,13 @@ class Silence:
 
     def forget(self, name: str) -> None:
         self._stillness.forget(name)
+
+
+async def rest(clock: Clock, work: "asyncio.Task[Any]", seconds: float) -> None:
+    """Wait for the next renewal, or less where the work ends before."""
+    pause = asyncio.create_task(clock.sleep(seconds))
+    await asyncio.wait({work, pause}, return_when=asyncio.FIRST_COMPLETED)
+    pause.cancel()
 
 
 class Holding:

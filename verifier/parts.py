@@ -30,8 +30,8 @@ from dualwrite.core.ports import (
 )
 from dualwrite.core.records import SWEEP_PART, SweepPart, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
-from verifier.holding import SILENCE_SECONDS, Holding, Silence
-from verifier.passes import LeaderChanged, Passes, Tally, sides_of
+from verifier.holding import SILENCE_SECONDS, Holding, Silence, rest
+from verifier.passes import LeaderChanged, Passes, Tally
 from verifier.reading import TableReader
 
 POLL_SECONDS = 0.5
@@ -102,7 +102,7 @@ class SharedPasses:
         self._prefix = f"{table.name}/"
         self._parts = {
             part.name: part
-            for side in sides_of(table)
+            for side in table.sides
             for number in range(segments)
             for part in (
                 Part(
@@ -274,9 +274,7 @@ class PartWorker:
         """Renew until the work is over, then say so. Raises StateConflict, LeaderChanged, and
         EngineError where it cannot be said."""
         while not work.done():
-            rest = asyncio.create_task(self._clock.sleep(RENEW_SECONDS))
-            await asyncio.wait({work, rest}, return_when=asyncio.FIRST_COMPLETED)
-            rest.cancel()
+            await rest(self._clock, work, RENEW_SECONDS)
             if work.done():
                 break
             mine = replace(mine, counter=mine.counter + 1, tally=asdict(passes.tally))

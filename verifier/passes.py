@@ -13,6 +13,7 @@ from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Clock, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Problem, Question, translate_key
+from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
 from verifier.reading import BATCH_KEYS_MAX, TableReader
 from verifier.suspects import (
@@ -81,11 +82,6 @@ class Tally:
                     self.different += 1
 
 
-def sides_of(table: MigratedTable) -> tuple[Side, ...]:
-    """What is scanned of a table: on new only the keys, to find those that old lacks."""
-    return (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
-
-
 class Passes:
     """Compares one table once, under one leader."""
 
@@ -117,7 +113,7 @@ class Passes:
 
     async def run(self) -> Tally:
         """Compare everything. Raises LeaderChanged; failed reads are counted, not raised."""
-        for side in sides_of(self._table):
+        for side in self._table.sides:
             await self._scan(side)
         await self._look_again()
         return self.tally
@@ -129,13 +125,10 @@ class Passes:
         return self.tally
 
     async def _scan(self, side: Side) -> None:
-        segments = [self._scan_segment(side, at, SEGMENTS) for at in range(SEGMENTS)]
-        results = await asyncio.gather(*segments, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await gathered(self._scan_segment(side, at, SEGMENTS) for at in range(SEGMENTS))
 
     async def _scan_segment(self, side: Side, segment: int, segments: int) -> None:
+        """On new only the keys are read, to find those that old lacks."""
         handle = self._compare_old_page if side is Side.OLD else self._compare_new_page
         start = None
         while self.tally.errors < ERRORS_MAX:

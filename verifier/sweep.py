@@ -42,7 +42,7 @@ from dualwrite.core.records import (
     load,
 )
 from dualwrite.core.spec import MigratedTable, Migration
-from verifier.holding import Holding, Silence
+from verifier.holding import Holding, Silence, rest
 from verifier.parts import SharedPasses
 from verifier.passes import SEGMENTS, LeaderChanged, Passes, Tally
 from verifier.reading import TableReader
@@ -165,7 +165,7 @@ class Sweeper:
         try:
             while not work.done():
                 await self._renew(claim)
-                await self._rest(work)
+                await rest(self._clock, work, RENEW_SECONDS)
             claim.result = replace(work.result(), done=True, finished_ms=self._clock.wall_ms())
             await self._finish(table, claim)
         except StateConflict:
@@ -177,12 +177,6 @@ class Sweeper:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await work
-
-    async def _rest(self, work: asyncio.Task[SweepResult]) -> None:
-        """Wait for the next renewal, or less where the work ends before."""
-        rest = asyncio.create_task(self._clock.sleep(RENEW_SECONDS))
-        await asyncio.wait({work, rest}, return_when=asyncio.FIRST_COMPLETED)
-        rest.cancel()
 
     async def _renew(self, claim: _Claim) -> None:
         found = claim.result

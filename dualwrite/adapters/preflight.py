@@ -12,7 +12,7 @@ from typing import Any
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused
 from dualwrite.core.items import KeySchema
-from dualwrite.core.phases import Kind, Side
+from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.spec import IndexSpec, MigratedTable, Migration, TableSide
 from dualwrite.core.spec_checks import warnings
@@ -72,7 +72,7 @@ class Preflight:
         """Look, and change nothing. Raises EngineError."""
         findings: list[Finding] = []
         for table in self._migration.tables:
-            for side in _sides(table):
+            for side in table.sides:
                 described = await self._describe(table.side(side).name)
                 findings += side_findings(table, side, described)
         control = self._migration.control_table
@@ -97,7 +97,7 @@ class Preflight:
             return before
         applied: list[str] = []
         for table in self._migration.tables:
-            for side in _sides(table):
+            for side in table.sides:
                 applied += await self._apply_side(table.side(side))
         control = self._migration.control_table
         if await self._describe(control) is None:
@@ -232,10 +232,6 @@ def stream_view(described: Mapping[str, Any]) -> str | None:
     """The stream's view type; None where it is off."""
     stream = described.get("StreamSpecification") or {}
     return stream.get("StreamViewType") if stream.get("StreamEnabled") else None
-
-
-def _sides(table: MigratedTable) -> tuple[Side, ...]:
-    return (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
 
 
 def _absent(table: MigratedTable, side: Side) -> Finding:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualwrite.core.backfills import progress_of, segments_prefix
-from dualwrite.core.phases import Kind, Side, TableState
+from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
     BACKFILL,
@@ -37,7 +37,6 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
     state = await state_of(records, table.name)
     swept = await records.read(SWEPT, table.name)
     bypass = await records.read(BYPASS, table.name)
-    sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
     return {
         "table": table.name,
         "kind": table.kind.value,
@@ -53,7 +52,7 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
             side.value: stream_overview(
                 await records.read(STREAM, f"{table.name}/{side.value}"), now_ms
             )
-            for side in sides
+            for side in table.sides
         },
         "drift": sweep_overview(swept),
         "repairs": repairs_overview(await records.list(REPAIR, f"{table.name}/"), now_ms),

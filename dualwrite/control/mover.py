@@ -16,6 +16,7 @@ from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.records import BARRIER, STATE, Barrier, GateVerdict, dump, load
 from dualwrite.core.spec import Migration
+from dualwrite.gathering import gathered
 
 log = structlog.get_logger()
 
@@ -181,12 +182,7 @@ class Mover:
     async def _change(self, order: Order, changes: tuple[Change, ...]) -> None:
         for change in changes:
             await self._audit.intend(order, change)
-        results = await asyncio.gather(
-            *(self._compare_and_set(change) for change in changes), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await gathered(self._compare_and_set(change) for change in changes)
 
     async def _compare_and_set(self, change: Change) -> None:
         held = await self._records.read(STATE, change.table.name)

@@ -12,7 +12,7 @@ from dualwrite.control.moves import States, targets
 from dualwrite.control.settings import ControlSettings
 from dualwrite.core.backfills import progress_of, segments_for, segments_prefix
 from dualwrite.core.errors import StateConflict
-from dualwrite.core.phases import Kind, Mode, Side, TableState
+from dualwrite.core.phases import Mode, TableState
 from dualwrite.core.ports import Clock, Records, TableSizes
 from dualwrite.core.records import (
     BACKFILL,
@@ -137,8 +137,7 @@ class Orders:
 
     async def _streams_read(self, table: MigratedTable) -> GateVerdict:
         """What the backfill copies too early is cured by the streams, so they are read first."""
-        sides = (Side.OLD,) if table.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
-        for side in sides:
+        for side in table.sides:
             record = await self._records.read(STREAM, f"{table.name}/{side.value}")
             seen = load(StreamProgress, record.value) if record else None
             if seen is None or not self._is_read(seen):

@@ -1,6 +1,6 @@
 """Which control-plane calls would harm a table under migration, and why; all others pass."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dualwrite.core.errors import ClientError, ValidationError
@@ -38,12 +38,11 @@ def harmed(operation: str, body: Body) -> Iterator[str]:
     yield from tables_named(operation, body)
 
 
-def refuse_hidden_table(operation: str, body: Body, control_table: str) -> None:
-    """The service's own table is none that a client could reach: raises ClientError as for a table
-    that does not exist. Its name is taken, though, which the engine itself says."""
-    if operation in _CREATES:
-        return
-    if any(name == control_table for name in tables_named(operation, body)):
+def refuse_hidden_table(operation: str, names: Iterable[str], control_table: str) -> None:
+    """The service's own table is none that a client could reach: where it is among the ``names`` of
+    a request, raises ClientError as for a table that does not exist. Its name is taken, though,
+    which the engine itself says."""
+    if operation not in _CREATES and control_table in names:
         raise no_such_table(operation, control_table)
 
 

@@ -230,8 +230,8 @@ class StreamProgress:
     barrier: str = ""
     """The newest barrier whose records are all applied on every shard."""
     unbroken_since_ms: int = 0
-    """Coverage holds from here on; a gap moves it. Shown to people; what came before what is told
-    by ``gaps``, which no clock can turn around."""
+    """Coverage holds from here on; a gap moves it. 0: it has not begun. What came before what is
+    told by ``gaps``, which no clock can turn around."""
     gaps: int = 0
     """How often records were lost unread; it only rises."""
     gap_at_ms: int = 0

@@ -219,6 +219,11 @@ class MigratedTable:
     attributes: frozenset[str] = frozenset()
     """Old attributes, beside keys and source, that derivations use or that in-place must keep."""
 
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Where its items stand: an in-place table has one place, named as old."""
+        return (Side.OLD,) if self.kind is Kind.IN_PLACE else (Side.OLD, Side.NEW)
+
     def side(self, side: Side) -> TableSide:
         return self.old if side is Side.OLD else self.new
 

@@ -19,6 +19,7 @@ from dualwrite.core.requests import Body, Verb, Wish, managed, wish
 from dualwrite.core.shapes import shaped
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row
+from dualwrite.gathering import gathered
 from dualwrite.proxy import writes
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
@@ -303,7 +304,4 @@ async def bounded(members: Iterable[T], work: Callable[[T], Awaitable[None]]) ->
         async with gate:
             await work(member)
 
-    results = await asyncio.gather(*(one(member) for member in members), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    await gathered(one(member) for member in members)

@@ -72,20 +72,19 @@ Names = Callable[[Migration, str, Body], Named]
 def named(migration: Migration, operation: str, body: Body) -> Named:
     """The tables that an item operation names."""
     names = tuple(tables_named(operation, body))
-    if migration.control_table in names:
-        raise no_such_table(operation, migration.control_table)
+    refuse_hidden_table(operation, names, migration.control_table)
     return _found(migration, names)
 
 
 def changed(migration: Migration, operation: str, body: Body) -> Named:
     """The tables that a call of the control plane would change."""
-    refuse_hidden_table(operation, body, migration.control_table)
+    refuse_hidden_table(operation, tables_named(operation, body), migration.control_table)
     return _found(migration, harmed(operation, body))
 
 
 def unhidden(migration: Migration, operation: str, body: Body) -> Named:
     """No table: all but the service's own is passed on."""
-    refuse_hidden_table(operation, body, migration.control_table)
+    refuse_hidden_table(operation, tables_named(operation, body), migration.control_table)
     return {}
 
 

@@ -2,36 +2,14 @@
 
 from typing import Any
 
-import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dualwrite.adapters.connection import whole_answer
+from tests.fakes.heard import heard_answer
 
 PLAIN = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\n\r\n{}"
-
-
-class Heard:
-    """What the parser makes of an answer."""
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = b""
-        self.whole = self.keep_alive = False
-        self.parser = httptools.HttpResponseParser(self)
-        self.parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        assert not self.whole, "two answers"
-        self.whole = True
-        self.keep_alive = self.parser.should_keep_alive()
 
 
 def test_a_plain_answer_is_taken_as_it_is() -> None:
@@ -94,7 +72,7 @@ def test_the_short_cut_and_the_parser_agree(
     reply = whole_answer(data)
     if reply is None:
         return
-    heard = Heard(data)
+    heard = heard_answer(data)
     assert heard.whole
     assert heard.keep_alive
     assert reply.status == heard.parser.get_status_code()

@@ -6,6 +6,7 @@ import pytest
 
 from dualwrite.core.control_plane import harmed, no_such_table, refusal, refuse_hidden_table
 from dualwrite.core.errors import ClientError
+from dualwrite.core.naming import tables_named
 from dualwrite.core.phases import Phase, Side
 from tests.proxy_harness import a_migration
 
@@ -108,9 +109,9 @@ def test_the_services_own_table_does_not_exist_for_clients() -> None:
         ("BatchWriteItem", {"RequestItems": {"other": [], name: []}}),
     ):
         with pytest.raises(ClientError) as caught:
-            refuse_hidden_table(operation, body, name)
+            refuse_hidden_table(operation, tables_named(operation, body), name)
         assert caught.value.code == "ResourceNotFoundException"
-    refuse_hidden_table("CreateTable", {"TableName": name}, name)
-    refuse_hidden_table("GetItem", {"TableName": name + "2"}, name)
+    refuse_hidden_table("CreateTable", [name], name)
+    refuse_hidden_table("GetItem", [name + "2"], name)
     assert no_such_table("GetItem", name).message == "Requested resource not found"
     assert name in no_such_table("DescribeTable", name).message

@@ -1,6 +1,5 @@
 """The short cut for plain requests agrees with the parser, or leaves the request to it."""
 
-import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 from dualwrite.proxy import plain
 from dualwrite.proxy.messages import HttpRequest
 from dualwrite.proxy.plain import PlainRequests
+from tests.fakes.heard import heard_request
 
 PLAIN = b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target:a  b\r\nContent-Length: 2\r\n\r\n{}"
 HEADERS_MAX = 4096
@@ -15,31 +15,6 @@ HEADERS_MAX = 4096
 
 def taken(data: bytes, headers_bytes_max: int = HEADERS_MAX) -> HttpRequest | None:
     return PlainRequests().request(data, headers_bytes_max)
-
-
-class Heard:
-    """What the parser makes of a request."""
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.path = self.body = b""
-        self.whole = self.keep_alive = False
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(data)
-
-    def on_url(self, url: bytes) -> None:
-        self.path += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        assert not self.whole, "two requests"
-        self.whole = True
-        self.keep_alive = self.parser.should_keep_alive()
 
 
 def test_a_plain_request_is_taken() -> None:
@@ -127,9 +102,12 @@ def test_the_short_cut_and_the_parser_agree(
     request = taken(data)
     if request is None:
         return
-    heard = Heard(data)
+    heard = heard_request(data)
     assert heard.whole
     assert heard.keep_alive
     assert (heard.parser.get_method(), heard.path) == (request.method, request.path)
     assert heard.parser.get_http_version() == "1.1"
-    assert (tuple(heard.headers), heard.body) == (request.headers, request.body)
+    assert (
+        tuple((name.lower(), value) for name, value in heard.headers),
+        heard.body,
+    ) == (request.headers, request.body)
