@@ -11,6 +11,7 @@ for it, many go in one transaction of the same conditional writes.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from consumers import requests, statements
@@ -34,6 +35,7 @@ from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Answers, Question
+from dualwrite.core.vouching import vouch
 from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
 
@@ -82,6 +84,7 @@ class Copier:
         """Whether conditional statements are known to show in the engine's streams."""
         self._dynamo = dynamo
         self._epochs = epochs
+        self._accepted = partial(requests.accepted, dynamo, epochs)
         self._parents = parents
         self._repairs = repairs
         self._poison = poison
@@ -162,7 +165,7 @@ class Copier:
     ) -> dict[int, str]:
         if not batch:
             return {}
-        requests.vouch(self._epochs, state)
+        vouch(self._epochs, state)
         codes = await statements.executed(self._dynamo, list(batch.values()))
         return dict(zip(batch, codes, strict=True))
 
@@ -186,7 +189,7 @@ class Copier:
             for _ in range(TRANSACTIONS_MAX):
                 if not members:
                     break
-                failed = await self._transacted(members)
+                failed = await self._transacted(state, members)
                 if not failed:
                     return [Copied.COPIED if at in members else one for at, one in enumerate(found)]
                 for at in failed:
@@ -198,11 +201,14 @@ class Copier:
             self._epochs.leave(state)
         return found
 
-    async def _transacted(self, members: Mapping[int, Sequence[Mapping[str, Any]]]) -> set[int]:
+    async def _transacted(
+        self, state: TableState, members: Mapping[int, Sequence[Mapping[str, Any]]]
+    ) -> set[int]:
         """Write the items of these places, or say whose conditions kept all from being written.
-        Raises EngineError."""
+        Raises LeaseExpired, EngineError."""
         owners = [at for at, writes in members.items() for _ in writes]
         writes = [write for part in members.values() for write in part]
+        vouch(self._epochs, state)
         try:
             await self._dynamo.call("TransactWriteItems", {"TransactItems": writes})
         except Refused as error:
@@ -263,18 +269,13 @@ class Copier:
             return Copied.LEFT
         if seen.annotation is not None:
             request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
-            if not await self._accepted(state, "UpdateItem", request):
+            if not await requests.accepted(
+                self._dynamo, self._epochs, state, "UpdateItem", request
+            ):
                 return None
         request = put_if_absent(table, seen.wanted)
         fresh = await self._accepted(state, "PutItem", request)
         return Copied.COPIED if fresh else Copied.PRESENT
-
-    async def _accepted(
-        self, state: TableState, operation: str, request: Mapping[str, Any]
-    ) -> bool:
-        """Send a guarded write, if it still may be sent: whether its guard held."""
-        requests.vouch(self._epochs, state)
-        return await requests.accepted(self._dynamo, operation, request)
 
     async def _add(
         self, table: MigratedTable, state: TableState, item: Item, seen: Comparison

@@ -8,6 +8,7 @@ was read cannot have been overtaken. It may be run at any time, by anybody, as o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -76,6 +77,7 @@ class Reconciler:
         self._dynamo = dynamo
         self._records = records
         self._epochs = epochs
+        self._accepted = partial(requests.accepted, dynamo, epochs)
         self._parents = parents
         self._poison = poison
         self._metrics = metrics
@@ -174,7 +176,9 @@ class Reconciler:
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
             request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
-            if not await self._accepted(state, "UpdateItem", request):
+            if not await requests.accepted(
+                self._dynamo, self._epochs, state, "UpdateItem", request
+            ):
                 return None
         follower_key = place[leader.other]
         if seen.verdict is not Verdict.MATCH:
@@ -205,7 +209,9 @@ class Reconciler:
         seen = await self._compared_in_place(table, item)
         if seen.verdict is not Verdict.MATCH and item is not None and seen.wanted is not None:
             request = requests.cure_in_place_request(table, item, seen.wanted)
-            if not await requests.accepted(self._dynamo, "UpdateItem", request):
+            if not await requests.accepted(
+                self._dynamo, self._epochs, state, "UpdateItem", request
+            ):
                 return None
         return await self._judged(table, dirty, seen, nowhere=False)
 
@@ -238,13 +244,6 @@ class Reconciler:
             return compare_in_place(table, item, answers)
 
         return await answered(self._parents, decide)
-
-    async def _accepted(
-        self, state: TableState, operation: str, request: Mapping[str, Any]
-    ) -> bool:
-        """Send a guarded write, if it still may be sent: whether its guard held."""
-        requests.vouch(self._epochs, state)
-        return await requests.accepted(self._dynamo, operation, request)
 
     async def _write_follower(
         self,

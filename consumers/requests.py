@@ -3,18 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualwrite.core.errors import LeaseExpired, Refused
+from dualwrite.core.errors import Refused
 from dualwrite.core.guards import Guard, sources
 from dualwrite.core.items import Item, Key, KeySchema, key_token
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.vouching import vouch
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
-async def accepted(dynamo: Dynamo, operation: str, request: Mapping[str, Any]) -> bool:
-    """Send a guarded write: whether its guard held. Raises EngineError."""
+async def accepted(
+    dynamo: Dynamo, epochs: Epochs, state: TableState, operation: str, request: Mapping[str, Any]
+) -> bool:
+    """Send a guarded write of work begun under ``state``, if it still may be sent: whether its
+    guard held. Raises LeaseExpired, EngineError."""
+    vouch(epochs, state)
     try:
         await dynamo.call(operation, request)
     except Refused as error:
@@ -22,16 +27,6 @@ async def accepted(dynamo: Dynamo, operation: str, request: Mapping[str, Any]) -
             return False
         raise
     return True
-
-
-def vouch(epochs: Epochs, state: TableState) -> None:
-    """Whether a write of work begun under ``state`` may still be sent; raises LeaseExpired.
-
-    To be asked right before each sending: the reads on which it stands may have taken longer than
-    the lease, and the controller waits for one request's life after a lease, not for several.
-    """
-    if epochs.current(state.table).epoch > state.epoch + 1:
-        raise LeaseExpired(f"table {state.table} has moved on while a key was looked at")
 
 
 async def get_item(dynamo: Dynamo, table: str, key: Key) -> Item | None:

@@ -21,6 +21,7 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import epoch_of
+from dualwrite.core.vouching import may_follow
 from dualwrite.proxy.health import Follower, Tries
 from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
 
@@ -86,7 +87,7 @@ def _may_be_sent(services: Services, table: MigratedTable, stamp: str) -> bool:
     except LeaseExpired:
         return False
     begun = epoch_of(stamp)
-    return begun is None or state.epoch <= begun + 1
+    return begun is None or may_follow(begun, state.epoch)
 
 
 def _well(outcome: Outcome | Held) -> bool:

@@ -58,6 +58,7 @@ from dualwrite.core.transform import (
     row_from_client,
     row_from_stored,
 )
+from dualwrite.core.vouching import vouch
 from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health
 from dualwrite.proxy.messages import Answer
@@ -98,14 +99,9 @@ class Services:
     hangs keeps no leader waiting."""
 
     def vouch(self, states: Iterable[TableState]) -> None:
-        """Whether writes begun under ``states`` may still be sent; raises LeaseExpired.
-
-        To be asked before each sending: reads, look-ups and other tries may have taken longer than
-        the lease, and the controller waits for one request's life after a lease, not for several.
-        """
+        """The same as ``core.vouching.vouch``, of all tables that a request is about."""
         for state in states:
-            if self.epochs.current(state.table).epoch > state.epoch + 1:
-                raise LeaseExpired(f"table {state.table} has moved on while the write was tried")
+            vouch(self.epochs, state)
 
     async def pause(self, attempt: int) -> None:
         """Back off with full jitter before the next try."""

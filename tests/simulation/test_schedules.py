@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from consumers.copy import Copier
 from consumers.effort import Effort
 from consumers.keys import dirty_key
 from consumers.pace import Pace
@@ -23,11 +24,9 @@ from tests.fakes.records import MemoryRecords
 from tests.simulation.engine import FakeDynamo
 from tests.simulation.world.tables import base_item, create, migration_of
 
-KEY = "acme-prod/n1"
-
 
 class Slow:
-    """The engine, with something that happens while the leader's read is under way."""
+    """The engine, with something that happens while a read of one table is under way."""
 
     def __init__(self, engine: FakeDynamo, table: str, meanwhile: Callable[[], None]) -> None:
         self._engine = engine
@@ -42,44 +41,69 @@ class Slow:
 
 
 class Scene:
-    """One note that stands on old only, and somebody who is about to copy it."""
+    """Items that somebody is about to copy or to cure; the last one is of the table in question."""
 
-    def __init__(self) -> None:
-        self.migration = migration_of(("notes",))
-        [self.notes] = self.migration.tables
+    def __init__(self, items: Mapping[str, str], slow: str) -> None:
+        """``items``: a key of each table; ``slow``: the table whose reads take long."""
+        self.migration = migration_of(tuple(items))
+        self.table = self.migration.tables[-1]
         self.engine = FakeDynamo()
         create(self.engine, self.migration)
-        self.item = base_item("notes", KEY)
-        self.engine.execute("PutItem", {"TableName": "notes", "Item": self.item})
+        for name, key in items.items():
+            self.item = base_item(name, key)
+            self.engine.execute("PutItem", {"TableName": name, "Item": self.item})
         self.epochs = SetEpochs(Phase.MIRROR_OLD, epoch=2)
         self.sent: list[str] = []
         self.engine.watchers.append(lambda commit: self.sent.append(commit.table))
+        self._slow = slow
 
-    def reconciler(self, meanwhile: Callable[[], None]) -> Reconciler:
+    def moved_on(self) -> None:
+        """Two epochs later."""
+        self.epochs.states[self.table.name] = TableState(self.table.name, 4, Phase.ATOMIC_NEW)
+
+    def copier(self, meanwhile: Callable[[], None]) -> Copier:
+        """Also he who reconciles."""
         dynamo, clock, records = (
-            Slow(self.engine, "notes", meanwhile),
+            Slow(self.engine, self._slow, meanwhile),
             VirtualClock(),
             MemoryRecords(),
         )
-        return Reconciler(
-            dynamo, records, self.epochs,
-            ParentRows(dynamo, self.migration, self.epochs, clock),
-            Poison(Repairs(records, clock)), MemoryMetrics(), Effort(clock, Random(1), Pace()),
-        )  # fmt: skip
+        parents = ParentRows(dynamo, self.migration, self.epochs, clock)
+        repairs, effort = Repairs(records, clock), Effort(clock, Random(1), Pace())
+        poison = Poison(repairs)
+        self.reconciler = Reconciler(
+            dynamo, records, self.epochs, parents, poison, MemoryMetrics(), effort
+        )
+        return Copier(dynamo, self.epochs, parents, repairs, poison, self.reconciler, effort)
 
     def reconcile(self, meanwhile: Callable[[], None]) -> None:
-        work = Work(dirty_key(self.notes, self.item, Side.OLD))
-        asyncio.run(_reconciled(self.reconciler(meanwhile), self, work))
+        async def go() -> None:
+            self.copier(meanwhile)
+            work = Work(dirty_key(self.table, self.item, Side.OLD))
+            await self.reconciler.reconcile(self.table, work)
+
+        asyncio.run(go())
+
+    def copy_together(self, meanwhile: Callable[[], None]) -> None:
+        other = self.item | {"step_id": {"S": "other"}}
+        self.engine.execute("PutItem", {"TableName": self.table.old.name, "Item": other})
+        self.sent.clear()
+
+        async def go() -> None:
+            items = [self.item, other]
+            await self.copier(meanwhile).copy_all(self.table, items, in_one=True)
+
+        asyncio.run(go())
 
 
-async def _reconciled(reconciler: Reconciler, scene: Scene, work: Work) -> None:
-    await reconciler.reconcile(scene.notes, work)
+NOTE = {"notes": "acme-prod/n1"}
+STEP = {"tasks": "l1/t1", "steps": "t1/0"}
 
 
 def test_a_cure_is_not_sent_once_the_lease_ran_out_over_its_reads() -> None:
     """The controller waits for a lease and one request's life: a cure that is sent after that could
     meet another leader, and bring back what was deleted there since."""
-    scene = Scene()
+    scene = Scene(NOTE, slow="notes")
     with pytest.raises(LeaseExpired):
         scene.reconcile(lambda: setattr(scene.epochs, "expired", True))
     assert not scene.sent
@@ -88,11 +112,23 @@ def test_a_cure_is_not_sent_once_the_lease_ran_out_over_its_reads() -> None:
 
 def test_a_cure_is_not_sent_two_epochs_later() -> None:
     """The next state may be live beside ours, the one after that may not."""
-    scene = Scene()
-
-    def moved_on() -> None:
-        scene.epochs.states["notes"] = TableState("notes", 4, Phase.ATOMIC_NEW)
-
+    scene = Scene(NOTE, slow="notes")
     with pytest.raises(LeaseExpired):
-        scene.reconcile(moved_on)
+        scene.reconcile(scene.moved_on)
+    assert not scene.sent
+
+
+def test_an_in_place_cure_is_not_sent_two_epochs_later() -> None:
+    """The same for derived attributes, which are written in their own table."""
+    scene = Scene(STEP, slow="steps")
+    with pytest.raises(LeaseExpired):
+        scene.reconcile(scene.moved_on)
+    assert not scene.sent
+
+
+def test_copies_in_one_transaction_are_not_sent_two_epochs_later() -> None:
+    """The parents' reads come before the transaction."""
+    scene = Scene(STEP, slow="tasks")
+    with pytest.raises(LeaseExpired):
+        scene.copy_together(scene.moved_on)
     assert not scene.sent
