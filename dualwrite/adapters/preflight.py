@@ -173,7 +173,8 @@ def side_findings(
                 name,
                 Standing.NOTE,
                 "the table has this index and the spec does not know it",
-                "name it in the spec if an application queries it through the proxy",
+                "name it in the spec if an application queries it through the proxy, or if it is "
+                "local: what it holds of an item counts against the item's 400 KB",
             )
         )
     findings.append(_stream_finding(wanted.name, described))

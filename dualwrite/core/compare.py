@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dualwrite.core.items import (
-    ITEM_BYTES_MAX,
-    AttributeValue,
-    Item,
-    same,
-    size_bytes,
-    without_stamp,
-)
+from dualwrite.core.items import AttributeValue, Item, same, without_stamp
 from dualwrite.core.phases import Side
+from dualwrite.core.room import fits, fits_both
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import (
@@ -27,6 +21,10 @@ from dualwrite.core.transform import (
     Row,
     annotated,
     row_from_stored,
+)
+
+_TOO_LARGE = Problem(
+    Reason.OVERSIZE, "with the derived attributes, entries in local indexes too, it is over 400 KB"
 )
 
 
@@ -67,12 +65,11 @@ def transformed(
     side: Side,
     answers: Answers = NO_ANSWERS,
 ) -> Row | Question | Problem:
-    """The row of a stored item; also a Problem where its other side would be over 400 KB."""
+    """The row of a stored item; also a Problem where a side has no room for it, the item's own
+    once it has its hidden map included: a row that cannot be wholly on both is on neither."""
     row = row_from_stored(table, item, side, answers)
-    if isinstance(row, Row):
-        copy = row.stamped(row.stamp or FLOOR).stored(side.other)
-        if size_bytes(copy) > ITEM_BYTES_MAX:
-            return Problem(Reason.OVERSIZE, "with the derived attributes it is over 400 KB")
+    if isinstance(row, Row) and not fits_both(table, row):
+        return _TOO_LARGE
     return row
 
 
@@ -123,9 +120,8 @@ def compare_in_place(
     wanted = {**item, **row.new}
     if annotated(table, item, row, Side.OLD):
         return Comparison(Verdict.MATCH, wanted, problem=row.problem)
-    if size_bytes(wanted) > ITEM_BYTES_MAX:
-        problem = Problem(Reason.OVERSIZE, "with the derived attributes it is over 400 KB")
-        return Comparison(Verdict.MATCH, dict(item), problem=problem, left=True)
+    if not fits(table.old, wanted):
+        return Comparison(Verdict.MATCH, dict(item), problem=_TOO_LARGE, left=True)
     absent = any(name not in item for name in row.new)
     return Comparison(Verdict.MISSING if absent else Verdict.DIFFERENT, wanted)
 

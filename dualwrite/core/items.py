@@ -183,5 +183,8 @@ def _binary_bytes(base64_text: str) -> int:
 
 
 def _number_bytes(text: str) -> int:
-    digits = len(_NUMBERS.create_decimal(text).normalize(_NUMBERS).as_tuple().digits)
-    return (digits + 1) // 2 + (2 if text.startswith("-") else 1)
+    """AWS: about a byte for two significant digits, and one. DynamoDB Local shows the rest: pairs
+    are formed from the decimal point on, and a minus takes one more."""
+    number = _NUMBERS.create_decimal(text).normalize(_NUMBERS).as_tuple()
+    digits = len(number.digits) + int(number.exponent) % 2
+    return (digits + 1) // 2 + (2 if number.sign else 1)

@@ -204,6 +204,10 @@ class TableSide:
     def index(self, name: str) -> IndexSpec | None:
         return next((index for index in self.indexes if index.name == name), None)
 
+    @cached_property
+    def local_indexes(self) -> tuple[IndexSpec, ...]:
+        return tuple(index for index in self.indexes if index.local)
+
 
 @dataclass(frozen=True)
 class MigratedTable:

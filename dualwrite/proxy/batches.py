@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
-from dualwrite.core.items import ITEM_BYTES_MAX, Item, key_token, size_bytes
+from dualwrite.core.items import Item, key_token
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, wish
+from dualwrite.core.room import fits_both
 from dualwrite.core.shapes import shaped
-from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row
 from dualwrite.gathering import gathered
 from dualwrite.proxy import writes
@@ -143,10 +143,7 @@ def _mode(states: States, wanted: Wish) -> Mode:
 def _refuse_oversize(entries: Iterable[Entry]) -> None:
     """An item that one of the sides would refuse must not leave the others of its batch written."""
     for entry in entries:
-        if entry.row is None:
-            continue
-        row = entry.row.stamped(FLOOR)
-        if any(size_bytes(row.stored(side)) > ITEM_BYTES_MAX for side in Side):
+        if entry.row is not None and not fits_both(entry.wish.table, entry.row):
             raise ValidationError("Item size has exceeded the maximum allowed size")
 
 
