@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.core.items import HIDDEN, OTHER, STAMP, Item, Key, same, stamp_of
+from dualwrite.core.items import HIDDEN, OTHER, STAMP, Item, Key, same, stamp_of, with_types
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 
@@ -49,14 +49,15 @@ class Change:
 def change_of(record: Mapping[str, Any]) -> Change:
     """Read one record of ``GetRecords``."""
     data = record["dynamodb"]
+    old, new = data.get("OldImage"), data.get("NewImage")
     identity = record.get("userIdentity") or {}
     principal = identity.get("principalId", identity.get("PrincipalId"))
     return Change(
         data["SequenceNumber"],
         int(float(data.get("ApproximateCreationDateTime", 0)) * 1000),
         data["Keys"],
-        data.get("OldImage"),
-        data.get("NewImage"),
+        None if old is None else with_types(old),
+        None if new is None else with_types(new),
         principal == _TTL_PRINCIPAL,
     )
 

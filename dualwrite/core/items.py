@@ -129,6 +129,30 @@ def same(left: Mapping[str, AttributeValue], right: Mapping[str, AttributeValue]
     )
 
 
+def with_types(image: Item) -> Item:
+    """An image of a stream record with every value's type: DynamoDB Local words an empty map there
+    as a value that has none, and nothing else so. The image itself where it is whole."""
+    if all(map(_has_types, image.values())):
+        return image
+    return {name: _with_type(value) for name, value in image.items()}
+
+
+def _has_types(value: AttributeValue) -> bool:
+    if "M" in value:
+        return all(map(_has_types, value["M"].values()))
+    if "L" in value:
+        return all(map(_has_types, value["L"]))
+    return bool(value)
+
+
+def _with_type(value: AttributeValue) -> AttributeValue:
+    if "M" in value:
+        return {"M": {name: _with_type(inner) for name, inner in value["M"].items()}}
+    if "L" in value:
+        return {"L": [_with_type(inner) for inner in value["L"]]}
+    return value or {"M": {}}
+
+
 def without_stamp(item: Mapping[str, AttributeValue]) -> Item:
     return {name: value for name, value in item.items() if name != STAMP}
 

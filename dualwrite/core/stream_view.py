@@ -7,7 +7,7 @@ whoever names that table; only what the service keeps in them has to go.
 from collections.abc import Mapping
 from typing import Any
 
-from dualwrite.core.items import HIDDEN, Item, same, size_bytes, stamp_of
+from dualwrite.core.items import HIDDEN, Item, same, size_bytes, stamp_of, with_types
 from dualwrite.core.stamps import FLOOR
 
 Record = Mapping[str, Any]
@@ -42,16 +42,11 @@ def client_record(record: Record) -> dict[str, Any] | None:
 
 
 def _same(old: Item, new: Item) -> bool:
-    """DynamoDB Local shows an empty map or list as a value without a type: two images that differ
-    in one of those are taken as different."""
-    try:
-        return same(old, new)
-    except ValueError:
-        return False
+    return same(with_types(old), with_types(new))
 
 
 def _bytes_of(hidden: Item) -> int:
-    return size_bytes({name: value or {"M": {}} for name, value in hidden.items()})
+    return size_bytes(with_types(hidden))
 
 
 def _visible(image: Item) -> Item:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
+from consumers.changes import change_of
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.errors import Refused
@@ -429,3 +430,24 @@ def test_a_missing_table_is_told(on: Scene) -> None:
         assert refused.code == "ResourceNotFoundException"
 
     on(go)
+
+
+EMPTIES: dict[str, Any] = {
+    "text": {"S": ""}, "none": {"NULL": True}, "no": {"BOOL": False}, "zero": {"N": "0"},
+    "bytes": {"B": ""}, "list": {"L": []}, "map": {"M": {}},
+    "deep": {"M": {"list": {"L": [{"M": {}}, {"L": []}, {"S": ""}]}, "map": {"M": {}}}},
+}  # fmt: skip
+
+
+def test_the_images_of_a_record_are_the_items(on: Scene) -> None:
+    """As we read them, to every empty value of any depth: DynamoDB Local words empty maps anew."""
+
+    async def test(table: Stage) -> None:
+        first, second = key("h", 1) | EMPTIES, thing("h", 1, a="x")
+        await table("PutItem", Item=first)
+        await table("PutItem", Item=second)
+        inserted, modified = (change_of(record) for record in await table.records(2))
+        assert (inserted.old, inserted.new) == (None, first)
+        assert (modified.old, modified.new) == (first, second)
+
+    on(test)

@@ -43,6 +43,14 @@ def test_a_changed_item_without_a_new_stamp_went_past_the_proxy(
     assert change_of(record(old, new)).is_bypass is bypass
 
 
+def test_an_empty_map_is_one_however_the_engine_words_it() -> None:
+    """DynamoDB Local shows it as a value without a type: the images are the items all the same."""
+    change = change_of(record(image("1", m={}), image("1", m={"M": {}}, dw_other={})))
+    assert change.old == image("1", m={"M": {}})
+    assert change.new == image("1", m={"M": {}}, dw_other={"M": {}})
+    assert change.only_annotates
+
+
 def test_a_ttl_delete_is_expected() -> None:
     """It carries the service's own identity, and is no bypass."""
     identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}

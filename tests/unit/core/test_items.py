@@ -21,6 +21,7 @@ from dualwrite.core.items import (
     same,
     size_bytes,
     stamp_of,
+    with_types,
     without_stamp,
 )
 from tests.unit.core.rows import items, numbers, values
@@ -152,6 +153,16 @@ def test_sizes_add_up(left: Any, right: Any) -> None:
     """An item is as large as its attributes together, so room for more can be reckoned."""
     right = {name: value for name, value in right.items() if name not in left}
     assert size_bytes({**left, **right}) == size_bytes(left) + size_bytes(right)
+
+
+def test_a_value_without_a_type_is_an_empty_map() -> None:
+    """At any depth; an image that is whole stays the one it is."""
+    empty: dict[str, Any] = {"M": {}}
+    members = [{"L": []}, {"S": ""}, {"NULL": True}, {"BOOL": False}, {"B": ""}]
+    image = {"a": {}, "m": {"M": {"x": {}, "y": {"L": [{}, *members]}}}, "n": {"N": "1"}}
+    wanted = {"a": empty, "m": {"M": {"x": empty, "y": {"L": [empty, *members]}}}, "n": {"N": "1"}}
+    assert with_types(image) == wanted
+    assert with_types(wanted) is wanted
 
 
 def test_stamps_are_read_and_left_out() -> None:

@@ -70,10 +70,11 @@ def test_a_record_without_anything_hidden_is_itself() -> None:
         assert client_record(whole) == whole
 
 
-def test_a_value_without_a_type_hides_nothing() -> None:
-    """DynamoDB Local shows an empty map so; the record is shown, and its size is no error."""
-    shown = client_record(record({**stored(), "m": {}}, {**stored(), "m": {"S": "x"}}))
-    assert shown is not None
+def test_a_value_without_a_type_is_an_empty_map() -> None:
+    """DynamoDB Local shows one so: it differs from other values, and in nothing else."""
+    bare, typed = {**stored(), "m": {}}, {**stored(), "m": {"M": {}}}
+    assert client_record(record(bare, {**stored(), "m": {"S": "x"}})) is not None
+    assert client_record(record(bare, {**typed, "dw_stamp": {"S": FLOOR}})) is None
     shown = client_record(record(None, {**ITEM, "dw_stamp": {"S": STAMP}, "dw_other": {}}, 10))
     assert shown is not None
     assert shown["dynamodb"]["SizeBytes"] == 0
