@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
 
+from dualwrite.adapters.shared_listing import SharedListing
 from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.ports import Clock, Job, Lane, Parcel, Record, Records, Ticket
 from dualwrite.core.records import WORK, QueuedWork, dump, load
@@ -41,6 +42,7 @@ class RecordQueue:
         self._seen: dict[str, tuple[int, float]] = {}
         """By name: the version last seen, and since when."""
         self._writing = asyncio.Semaphore(WRITES_MAX)
+        self._lanes = {lane: SharedListing(records, clock, WORK, f"{lane.value}/") for lane in Lane}
 
     async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
         works = [QueuedWork(parcel.key, parcel.body) for parcel in parcels]
@@ -59,7 +61,7 @@ class RecordQueue:
         await self._renew()
         if most <= 0:
             return ()
-        found = await self._records.list(WORK, f"{lane.value}/")
+        found = await self._lanes[lane].look()
         self._observe(lane, found)
         # Only the oldest parcel of a key may be worked on: one worker a key, in order.
         oldest = [next(group) for _, group in groupby(found, _key_of)]
@@ -80,7 +82,7 @@ class RecordQueue:
         await self._store(Lane.DEAD, QueuedWork(parcel.key, parcel.body, reason=reason))
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
-        left = {record.name for record in await self._records.list(WORK, f"{lane.value}/")}
+        left = {record.name for record in await self._lanes[lane].look()}
         return frozenset(ticket for ticket in tickets if ticket.place not in left)
 
     async def step_back(self, lane: Lane) -> None:
