@@ -33,6 +33,10 @@ class Pace:
     """A record older than this when it is fetched shows that the reader was behind. Creation times
     are whole seconds; a reader at the tip sees a record after a second or two."""
 
+    retention_seconds: float = 23 * 3600.0
+    """For how long a stream surely keeps a record that nobody read: AWS says 24 hours, and an hour
+    is left for clocks that differ and for the reading itself."""
+
     match_seconds: float = 0.5
     """How long a record waits for its counterpart on the other side's stream."""
     match_lagging_seconds: float = 3.0

@@ -249,6 +249,7 @@ class Streams:
             self._effort,
             self._pace,
             lag_seconds=held.lease.lag_seconds,
+            proven_ms=held.lease.read_until_ms,
             may_read=may_read,
         )
 

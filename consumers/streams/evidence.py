@@ -92,4 +92,4 @@ def _lag(lease: ShardLease, now_ms: int) -> float:
     """A shard that nobody reads falls behind as time goes."""
     if lease.owner:
         return lease.lag_seconds
-    return max(lease.lag_seconds, (now_ms - (lease.tip_ms or lease.created_ms)) / 1000)
+    return max(lease.lag_seconds, (now_ms - lease.read_until_ms) / 1000)

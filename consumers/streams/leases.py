@@ -43,12 +43,18 @@ class Leases:
         if not fresh:
             return
         await self._begin_coverage(stream)
-        covered = set(known)
+        first = ShardLease(created_ms=now_ms)
+        covered = dict(known)
         for shard in fresh:
             if settled and shard.parent not in covered:
                 await self.gap(stream)
-            covered.add(shard.id)
-            lease = ShardLease(checkpoint=TRIM_HORIZON, parent=shard.parent, created_ms=now_ms)
+            # A shard begins after its parent: what was read of that is all there was.
+            begun = covered.get(shard.parent, first)
+            lease = ShardLease(
+                checkpoint=TRIM_HORIZON, parent=shard.parent,
+                created_ms=begun.created_ms, tip_ms=begun.tip_ms,
+            )  # fmt: skip
+            covered[shard.id] = lease
             try:
                 await self._records.write(SHARD, name_of(stream, shard.id), dump(lease), expected=0)
             except StateConflict:

@@ -95,10 +95,12 @@ class ShardReader:
         pace: Pace,
         *,
         lag_seconds: float = 0.0,
+        proven_ms: int | None = None,
         may_read: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``may_read``: whether the lease is ours for sure. A process that was frozen must not be
-        one more reader of a shard that is another's by now: AWS allows two in all."""
+        """``proven_ms``: the wall clock up to which every record is known to be applied; None: now.
+        ``may_read``: whether the lease is ours for sure. A process that was frozen must not be one
+        more reader of a shard that is another's by now: AWS allows two in all."""
         self._may_read = may_read
         self.prefix = Prefix(checkpoint)
         self._dynamo = dynamo
@@ -115,6 +117,7 @@ class ShardReader:
         self._began_ms = clock.wall_ms() - int(lag_seconds * 1000)
         self._newest_ms = self._began_ms
         """Creation of the newest record fetched; before the first, as far back as was known."""
+        self._proven_ms = clock.wall_ms() if proven_ms is None else proven_ms
         self._at_tip = False
         self._failures = 0
 
@@ -168,6 +171,8 @@ class ShardReader:
     async def _open(self) -> str:
         self._streak.broken()
         request: dict[str, Any] = {"StreamArn": self._arn(), "ShardId": self._shard_id}
+        if self._horizon_has_moved():
+            await self._gap()
         position = self.prefix.position
         if position.isdigit():
             request |= {
@@ -179,6 +184,14 @@ class ShardReader:
         answer = await self._dynamo.call("GetShardIterator", request)
         iterator: str = answer["ShardIterator"]
         return iterator
+
+    def _horizon_has_moved(self) -> bool:
+        """Whether records may have been trimmed that stood before the oldest one. No engine tells:
+        to read from a sequence number that is gone is an error, from the trim horizon it is not."""
+        if self.prefix.position != TRIM_HORIZON:
+            return False
+        proven_ms = max(self._proven_ms, self.progress().tip_ms)
+        return self._clock.wall_ms() - proven_ms > self._pace.retention_seconds * 1000
 
     async def _page(self, iterator: str) -> Page:
         sent_ms, sent_at = self._clock.wall_ms(), self._clock.monotonic_seconds()
@@ -272,6 +285,7 @@ class ShardReader:
             except EngineError:
                 await self._back_off()
         self._tips.clear()
+        self._proven_ms = self._clock.wall_ms()
         self.prefix.restart(TRIM_HORIZON)
 
     async def _back_off(self) -> None:

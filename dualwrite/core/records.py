@@ -249,12 +249,18 @@ class ShardLease:
     """A sequence number, TRIM_HORIZON, LATEST or SHARD_END."""
     parent: str = ""
     created_ms: int = 0
+    """When the oldest of the shards that this one continues was first seen."""
     barrier: str = ""
     """The newest barrier whose records on this shard are all applied."""
     tip_ms: int = 0
     """As in StreamProgress, of this shard alone; so are the two below."""
     lag_seconds: float = 0.0
     lag_records: int = 0
+
+    @property
+    def read_until_ms(self) -> int:
+        """Wall clock up to which every record that counts is known to be applied."""
+        return self.tip_ms or self.created_ms
 
 
 @dataclass(frozen=True, slots=True)

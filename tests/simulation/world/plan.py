@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from tests.simulation.engine.streams import RETENTION_SECONDS
+
 FAULTS: dict[str, float] = {
     "crash": 3.0,
     "terminate": 1.0,
@@ -38,6 +40,8 @@ TABLES = (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"
 LONG = frozenset(
     {"cut from engine", "cut from control", "cut from client", "freeze", "freeze in send", "trim"}
 )
+SHORT_DAY_SECONDS = 4.0
+"""Less than it takes to see that a consumer is gone, and to read on for it."""
 STOPS = frozenset({"freeze", "freeze in send", "slow process"})
 """What may stop a process between its lease check and its send."""
 
@@ -76,6 +80,8 @@ class Plan:
     """How long the operator stays in mirror/old at least."""
     think_seconds: float = 0.8
     """Between two calls of a client, on average."""
+    retention_seconds: float = RETENTION_SECONDS
+    """For how long streams keep their records: a day of AWS's may go by in seconds here."""
 
     @property
     def stops(self) -> bool:
@@ -92,7 +98,7 @@ def plan_of(seed: int) -> Plan:
         (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"))
     )
     count = 0 if quiet else random.randint(1, 14)
-    return Plan(
+    plan = Plan(
         seed=seed,
         seconds=seconds,
         tables=tables,
@@ -106,6 +112,16 @@ def plan_of(seed: int) -> Plan:
         bold=random.random() < 0.4,
         think_seconds=random.choice((0.8, 0.8, 0.4)),
     )
+    return _trimmed(plan)
+
+
+def _trimmed(plan: Plan) -> Plan:
+    """Where records shall be trimmed, the whole run has a short day: what a consumer knows of it
+    holds all the time. Clocks are right then, as they are beside a day."""
+    events = tuple(event for event in plan.events if event.kind not in ("trim", "skew"))
+    if not any(event.kind == "trim" for event in plan.events):
+        return plan
+    return replace(plan, events=events, skew_seconds=0.0, retention_seconds=SHORT_DAY_SECONDS)
 
 
 def brief(plan: Plan, seconds: float) -> Plan:
@@ -126,12 +142,13 @@ def rough(seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0) -> Plan:
         # Leases and the lives of requests run out within six seconds: that is long for a process.
         lasts = 6.0 + random.random() * 8.0 if kind in LONG else 0.3 + random.random() * 4.0
         events.append(Event(kind, 2.0 + random.random() * (seconds - 4.0), lasts, random.random()))
-    return Plan(
+    plan = Plan(
         seed=seed, seconds=seconds, tables=("notes",), proxies=2, consumers=random.choice((1, 2)),
         controllers=1, clients=3, splits_first=random.choice((0, 1)), skew_seconds=0.0,
         events=tuple(sorted(events, key=lambda event: event.at)), hurried=True,
         bold=random.random() < 0.5, dwell_seconds=dwell_seconds, think_seconds=0.3,
     )  # fmt: skip
+    return _trimmed(plan)
 
 
 def _events(random: Random, count: int, seconds: float) -> Sequence[Event]:

@@ -18,8 +18,6 @@ RECORDS_LATE_SECONDS = 0.8
 """Less than the consumers' margin for propagation: what the barrier counts on."""
 EMPTY_PAGES_MAX = 3
 """Fewer in a row than those that consumers take for the tip."""
-TRIMMED_SECONDS = 1.5
-"""What is left of 24 hours while a trim lasts."""
 
 Undo = Callable[[], object]
 
@@ -191,19 +189,6 @@ class Sky:
         def undo() -> None:
             for stream, seconds in kept.items():
                 stream.iterator_seconds = seconds
-
-        return undo
-
-    def _trim(self, event: Event) -> Undo:
-        """Nobody reads for longer than a stream keeps its records."""
-        kept = {stream: stream.retention_seconds for stream in self._engine.streams.values()}
-        for stream in kept:
-            stream.retention_seconds = TRIMMED_SECONDS
-
-        def undo() -> None:
-            for stream, seconds in kept.items():
-                stream.settle()
-                stream.retention_seconds = seconds
 
         return undo
 

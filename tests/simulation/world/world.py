@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import CRITICAL
 from random import Random
 
@@ -27,7 +27,7 @@ from tests.simulation.machine.loop import Lane, SimLoop, Stuck
 from tests.simulation.machine.network import Line, Network
 from tests.simulation.world.clients import Bypass, Client, Habits
 from tests.simulation.world.operator import Operator
-from tests.simulation.world.parts import CONSUMER, CONTROL, PROXY, Fleet
+from tests.simulation.world.parts import CONSUMER, CONTROL, PACE, PROXY, Fleet
 from tests.simulation.world.plan import Plan
 from tests.simulation.world.tables import (
     CONTROL_TABLE,
@@ -45,6 +45,8 @@ MARGIN_SECONDS = 1.0
 REST_SECONDS_MAX = 120.0
 STILL_SECONDS = 3.0
 SWEEP_POLL_SECONDS = 1.0
+READING_SECONDS = 0.5
+"""What a stream keeps records longer than its consumers count on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,9 @@ class World:
         self.fleet = Fleet(
             self.loop, self.network, self.migration, self._random("fleet"), self._count
         )
+        for stream in self.engine.streams.values():
+            stream.retention_seconds = plan.retention_seconds
+        self.fleet.pace = replace(PACE, retention_seconds=plan.retention_seconds - READING_SECONDS)
         self.history = History()
         self.first: dict[tuple[str, str], State] = {}
         self.clients: list[Client] = []

@@ -329,6 +329,31 @@ def test_a_shard_that_vanished_unread_is_a_gap_and_its_children_start() -> None:
     run(go())
 
 
+def test_a_shard_that_came_while_nobody_looked_may_have_lost_records() -> None:
+    """Where nothing was heard of its parent for longer than records are kept, records of a child
+    that was never seen may be gone too."""
+
+    async def go() -> None:
+        world = World()
+        world.engine.shard("p")
+        first = Process(world, "one")
+        world.engine.write("p", "1")
+        await world.clock.until(lambda: bool(first.sink.taken))
+        await first.stop()
+        await world.clock.advance(90_000.0)
+        world.engine.split("p", "c")
+        world.engine.write("c", "2")
+        world.engine.write("c", "3")
+        world.engine.trim("c", 1)
+        second = Process(world, "two")
+        await world.clock.until(lambda: bool(second.sink.taken), 60.0)
+        assert second.sink.names == ["3"]
+        assert world.stream().gaps == 1
+        await second.kill()
+
+    run(go())
+
+
 def test_a_stream_that_was_switched_off_and_on_is_a_gap() -> None:
     """Its shards continue nothing that was read."""
 

@@ -175,6 +175,46 @@ def test_trimmed_records_are_a_named_gap() -> None:
     run(go())
 
 
+def test_what_may_have_been_trimmed_before_the_first_record_is_a_gap() -> None:
+    """The engine tells of no trimmed record to who reads from the oldest: the time since the
+    shard was last known to be read does. It is told once, and what is left is read."""
+
+    async def go() -> None:
+        scene = Scene()
+        scene.write("a", "b")
+        scene.engine.trim("s1", 1)
+        await scene.clock.advance(PACE.retention_seconds + 1.0)
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.until(lambda: bool(scene.taken))
+        assert (scene.keys, scene.gaps) == (["b"], 1)
+        scene.engine.faults.append(refused("ExpiredIteratorException"))
+        scene.write("c")
+        await scene.clock.until(lambda: len(scene.taken) == 2)
+        assert scene.gaps == 1
+        task.cancel()
+
+    run(go())
+
+
+def test_an_idle_shard_is_no_gap_however_old() -> None:
+    """A shard that was found empty again and again has lost nothing when its iterator ends."""
+
+    async def go() -> None:
+        scene = Scene()
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.advance(PACE.retention_seconds)
+        scene.reader.progress()  # as at each renewal of the lease
+        await scene.clock.advance(10.0)
+        scene.engine.faults.append(refused("ExpiredIteratorException"))
+        await scene.clock.advance(10.0)
+        scene.write("a")
+        await scene.clock.until(lambda: bool(scene.taken))
+        assert scene.gaps == 0
+        task.cancel()
+
+    run(go())
+
+
 def test_a_shard_that_the_engine_forgot_is_reported() -> None:
     """Whoever leases it decides what that means."""
 
