@@ -28,7 +28,9 @@ def configure(json: bool | None = None) -> None:
             structlog.processors.JSONRenderer(serializer=_as_json),
         ]
     else:
-        shared.append(structlog.dev.ConsoleRenderer())
+        # Not the richer one: it prints local variables, which are items and signatures.
+        formatter = structlog.dev.plain_traceback
+        shared.append(structlog.dev.ConsoleRenderer(exception_formatter=formatter))
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(20),

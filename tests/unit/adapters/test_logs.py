@@ -48,6 +48,25 @@ def test_for_people_a_line_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "it happened" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_shows_no_variables(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    """What went wrong is told by lines of code: variables hold items and signatures."""
+    logs.configure(json=as_json)
+
+    def fail(item: dict[str, str]) -> None:
+        raise ValueError(len(item))
+
+    try:
+        fail({"pin": "".join(("se", "cret"))})
+    except ValueError:
+        structlog.get_logger().warning("it failed", exc_info=True)
+    err = capsys.readouterr().err
+    assert "in fail" in err
+    assert "secret" not in err
+
+
 def test_debug_lines_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     """One line a decision that matters."""
     logs.configure(json=True)
