@@ -126,7 +126,7 @@ class Stream:
         for one in due:
             self._sequence += 1
             one.record["dynamodb"]["SequenceNumber"] = str(self._sequence)
-            shard.log.append((now, one.record))
+            shard.log.append((one.due, one.record))
 
     # -- the streams API ----------------------------------------------------------------------
 
