@@ -12,7 +12,7 @@ from dualwrite.core.spec import Migration
 from tests.simulation.machine.clock import SimClock
 
 ASK_SECONDS = 25.0
-SWEPT = ("sweep_clean", "swept_since_flip", "coverage_unbroken")
+SWEPT = ("sweep_clean", "swept_since_flip", "coverage_unbroken", "no_gap")
 """Gates that a sweep opens."""
 
 Ask = tuple[str, str, float]
