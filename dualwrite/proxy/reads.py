@@ -28,7 +28,7 @@ from dualwrite.core.expressions import (
     parse_condition,
     render,
 )
-from dualwrite.core.items import Item, Key, KeySchema, canonical, size_bytes
+from dualwrite.core.items import PAGE, Item, Key, KeySchema, canonical, size_bytes
 from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.plan import key_on
@@ -265,10 +265,14 @@ def _search_side(
 def _query_side(
     table: MigratedTable, dialect: Side, state: TableState, body: Body, wanted: KeyCondition
 ) -> Side:
-    """A partition without a place on the other side is only where it is."""
+    """A partition without a place on the other side is only where it is. A page key of an index
+    pins the next page, for rows of one index key come in an order of each side's own; without
+    one the range key orders a partition, on both sides alike."""
     consistent = bool(body.get("ConsistentRead"))
-    if "ExclusiveStartKey" in body and not consistent and state.phase is not Phase.DONE:
-        return pinned(body["ExclusiveStartKey"], dialect).side
+    start = body.get("ExclusiveStartKey")
+    if start and not consistent and state.phase is not Phase.DONE:
+        if "IndexName" in body or PAGE in start:
+            return pinned(start, dialect).side
     key = {table.side(dialect).keys.hash.name: wanted.hash}
     other = translate_key(table, key, dialect, dialect.other)
     if isinstance(other, Problem):
@@ -333,11 +337,11 @@ async def _foreign(
     if "LastEvaluatedKey" in reply:
         last = reply["LastEvaluatedKey"]
         page_key = translate_key(table, last, side, dialect)
-        shown["LastEvaluatedKey"] = (
-            marked(last, side, dialect, translated=False)
-            if isinstance(page_key, Problem)
-            else marked(page_key, side, dialect)
-        )
+        if isinstance(page_key, Problem):
+            page_key = marked(last, side, dialect, translated=False)
+        elif wanted.key is None or "IndexName" in body:
+            page_key = marked(page_key, side, dialect)
+        shown["LastEvaluatedKey"] = page_key
     if "ConsumedCapacity" in reply:
         shown["ConsumedCapacity"] = reply["ConsumedCapacity"]
     return shown

@@ -256,6 +256,25 @@ def twin_key(twin: Twin, item: dict[str, Any]) -> dict[str, Any]:
     return {name: item[name] for name in twin.note_key()}
 
 
+@pytest.mark.parametrize("forward", [True, False])
+def test_a_query_goes_on_where_reads_go_now(twin: Twin, forward: bool) -> None:
+    """Its pages give each item once and in order, though each comes from another side than the
+    one before; its page keys are those of a plain table."""
+    fill(twin)
+    name, start, pages = twin.name("notes"), {}, 0
+    hash_name, hash_value = next(iter(twin.note_key().items()))
+    while True:
+        twin.rig.stand(twin.phase, read_share=100 * (pages % 2))
+        page = twin.both("query", TableName=name, KeyConditionExpression=f"{hash_name} = :h",
+                         ExpressionAttributeValues={":h": hash_value}, Limit=1,
+                         ScanIndexForward=forward, **start)  # fmt: skip
+        pages += 1
+        if "LastEvaluatedKey" not in page:
+            break
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    assert pages >= 4
+
+
 @pytest.mark.parametrize("share", [0, 100])
 def test_what_a_read_may_ask_for(twin: Twin, share: int) -> None:
     """Select, ScanIndexForward, AttributesToGet, names in projections, filters of placeholders."""
