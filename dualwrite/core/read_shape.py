@@ -8,6 +8,7 @@ from dualwrite.core.expressions import (
     Condition,
     Projection,
     check_filter,
+    check_key_paths,
     check_placeholders,
     check_unused,
     holds,
@@ -18,6 +19,7 @@ from dualwrite.core.expressions import (
 from dualwrite.core.items import AttributeValue, Item, KeySchema
 from dualwrite.core.legacy import check_mixture, filter_meant, projection_meant
 from dualwrite.core.requests import Body, refuse_hidden
+from dualwrite.core.spec import TableSide
 
 _EXPRESSIONS = ("ProjectionExpression", "FilterExpression", "KeyConditionExpression")
 KEYED = frozenset({"GetItem", "BatchGetItem", "TransactGetItems"})
@@ -39,9 +41,9 @@ class Shape:
         return item if self.projection is None else project(self.projection, item)
 
 
-def shape_of(operation: str, body: Body, query: KeySchema | None = None) -> Shape:
-    """The shape of a read whose body is ``shaped``; ``query``: the keys that a Query goes by,
-    which its filter may not name. Raises ClientError."""
+def shape_of(operation: str, body: Body, side: TableSide, query: KeySchema | None = None) -> Shape:
+    """The shape of a read whose body is ``shaped``, of a table as the client knows it; ``query``:
+    the keys that a Query goes by, which its filter may not name. Raises ClientError."""
     refuse_hidden(body)
     check_mixture(operation, body)
     legacy = "QueryFilter" if operation == "Query" else "ScanFilter"
@@ -55,6 +57,9 @@ def shape_of(operation: str, body: Body, query: KeySchema | None = None) -> Shap
         text = body["FilterExpression"]
         condition = parse_condition(text, names, values, kind="FilterExpression")
         legacy = "Filter Expression"
+    for expression in (condition, projection):
+        if expression is not None:
+            check_key_paths(expression, side.keys, side.index_keys)
     if condition is not None and query is not None:
         check_filter(condition, query, legacy)
     check_unused([body.get(part) for part in _EXPRESSIONS], names, values)

@@ -8,9 +8,11 @@ from typing import Any
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
+    Condition,
     Literal,
     Update,
     check_item,
+    check_key_paths,
     check_placeholders,
     check_unused,
     check_value,
@@ -138,6 +140,8 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
         check_key(source, schema)
     if update is not None:
         _refuse_key_update(update, schema)
+    if operation:
+        _refuse_key_paths(body, table.side(dialect))
     if meant is not None and meant.update is not None:
         _check_index_keys(_values_put(meant.update), table.side(dialect))
     return Wish(verb, table, dialect, key_of(source, schema), body, meant)
@@ -188,6 +192,27 @@ def _refuse_key_update(update: Update, schema: KeySchema) -> None:
                 "One or more parameter values were invalid: "
                 f"Cannot update attribute {name}. This attribute is part of the key"
             )
+
+
+def _refuse_key_paths(body: Body, side: TableSide) -> None:
+    """What an engine says of a single write, but not of every one inside a transaction, as which
+    we may send it."""
+    parts = ("ConditionExpression", "UpdateExpression")
+    texts = {part: body[part] for part in parts if part in body}
+    if not any("." in text or "[" in text for text in texts.values()):
+        return
+    names = body.get("ExpressionAttributeNames") or {}
+    values = body.get("ExpressionAttributeValues") or {}
+    keys, named = (*side.keys.names, *side.index_keys), names.values()
+    if not any(key in named or any(key in text for text in texts.values()) for key in keys):
+        return
+    for part, text in texts.items():
+        parsed: Condition | Update = (
+            parse_update(text, names, values)
+            if part == "UpdateExpression"
+            else parse_condition(text, names, values)
+        )
+        check_key_paths(parsed, side.keys, side.index_keys)
 
 
 def _values_put(update: Update) -> Item:

@@ -201,6 +201,12 @@ class TableSide:
     keys: KeySchema
     indexes: tuple[IndexSpec, ...] = ()
 
+    @cached_property
+    def index_keys(self) -> tuple[str, ...]:
+        """The attributes that are keys of an index and none of the table."""
+        names = (name for index in self.indexes for name in index.keys.names)
+        return tuple(dict.fromkeys(name for name in names if name not in self.keys.names))
+
     def index(self, name: str) -> IndexSpec | None:
         return next((index for index in self.indexes if index.name == name), None)
 

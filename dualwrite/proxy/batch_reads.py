@@ -99,7 +99,7 @@ def _asks(services: Services, name: str, part: Body, states: States) -> list[Ask
     if found is None:
         return [Ask(name, None, Side.OLD, Side.OLD, part)]
     table, dialect = found
-    shape = shape_of("BatchGetItem", part)
+    shape = shape_of("BatchGetItem", part, table.side(dialect))
     consistent = bool(part.get("ConsistentRead"))
     by_side: dict[Side, list[Key]] = {}
     for key in part["Keys"]:
@@ -203,7 +203,7 @@ def _transact_ask(services: Services, action: Body, states: States) -> Ask:
     if found is None:
         return Ask(str(name), None, Side.OLD, Side.OLD, part)
     table, dialect = found
-    shape = shape_of("TransactGetItems", part)
+    shape = shape_of("TransactGetItems", part, table.side(dialect))
     key = check_key(part.get("Key"), table.side(dialect).keys)
     side = side_of_key(table, dialect, states[table.name], key, consistent=True)
     count_read(services, table, side)

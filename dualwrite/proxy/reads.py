@@ -75,7 +75,7 @@ async def get(
 ) -> Body:
     """GetItem; raises ClientError."""
     body = shaped(body, "GetItem")
-    shape = shape_of("GetItem", body)
+    shape = shape_of("GetItem", body, table.side(dialect))
     key = check_key(body.get("Key"), table.side(dialect).keys)
     consistent = bool(body.get("ConsistentRead"))
     side = side_of_key(table, dialect, state, key, consistent=consistent)
@@ -213,7 +213,7 @@ async def _own(
 def _wanted(table: MigratedTable, dialect: Side, operation: str, body: Body) -> Wanted:
     """A search, checked; raises ValidationError in DynamoDB's words."""
     schema = _schema_of(table, dialect, body) if operation == "Query" else None
-    shape = shape_of(operation, body, schema)
+    shape = shape_of(operation, body, table.side(dialect), schema)
     if "ExclusiveStartKey" in body:
         _check_page_key(table, dialect, body)
     if schema is None:
@@ -270,9 +270,9 @@ def _query_side(
     one the range key orders a partition, on both sides alike."""
     consistent = bool(body.get("ConsistentRead"))
     start = body.get("ExclusiveStartKey")
-    if start and not consistent and state.phase is not Phase.DONE:
-        if "IndexName" in body or PAGE in start:
-            return pinned(start, dialect).side
+    pins = start is not None and ("IndexName" in body or PAGE in start)
+    if pins and not consistent and state.phase is not Phase.DONE:
+        return pinned(body["ExclusiveStartKey"], dialect).side
     key = {table.side(dialect).keys.hash.name: wanted.hash}
     other = translate_key(table, key, dialect, dialect.other)
     if isinstance(other, Problem):

@@ -141,3 +141,37 @@ def test_maps_as_deep_as_dynamodb_takes_them(twin: Twin) -> None:
         answer = heard(twin, "put_item", TableName=twin.name("notes"), Item=twin.note(deep=value))
         assert ("error" in answer) == (levels > 32)
     assert "nested levels beyond supported limit" in answer["message"]
+
+
+def test_no_path_leads_into_a_key(twin: Twin) -> None:
+    """Keys of the table and of its indexes are scalars: a path that goes on behind one is refused
+    in every expression of a single write and of a read, whichever side serves it."""
+    twin.rig.stand(twin.phase, read_share=100)
+    name, key = twin.name("tasks"), twin.task_key()
+    for attribute, label in (("task_id", "Key"), ("owner", "IndexKey")):
+        path = f"#n[1].#{attribute[0]}"
+        names = {"#n": attribute, f"#{attribute[0]}": "x"}
+        condition = {"ConditionExpression": f"attribute_exists({path})"}
+        filtered = {"FilterExpression": f"attribute_exists({path})"}
+        shown = {"ProjectionExpression": path}
+        query = {"KeyConditionExpression": "list_id = :l",
+                 "ExpressionAttributeValues": {":l": {"S": twin.run}}}  # fmt: skip
+        for operation, more in (
+            ("put_item", {"Item": twin.task(), **condition}),
+            ("delete_item", {"Key": key, **condition}),
+            ("update_item", {"Key": key, "UpdateExpression": "REMOVE v", **condition}),
+            ("update_item", {"Key": key, "UpdateExpression": f"SET v = {path}"}),
+            ("get_item", {"Key": key, **shown}),
+            ("scan", filtered),
+            ("scan", shown),
+            ("query", {**query, **filtered}),
+            ("query", {**query, **shown}),
+        ):  # fmt: skip
+            refused = heard(twin, operation, TableName=name, ExpressionAttributeNames=names, **more)
+            assert refused["error"] == "ValidationException", operation
+            assert refused["message"].endswith(f"not allowed: {label}: {attribute}"), operation
+        asked = {name: {"Keys": [key], "ExpressionAttributeNames": names, **shown}}
+        assert "error" in heard(twin, "batch_get_item", RequestItems=asked)
+        get = {"TableName": name, "Key": key, "ExpressionAttributeNames": names, **shown}
+        assert "error" in heard(twin, "transact_get_items", TransactItems=[{"Get": get}])
+    untouched(twin, "tasks")

@@ -1,6 +1,6 @@
 """Reads a key condition as what it may be: a hash value and perhaps a range."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from dualwrite.core.errors import ValidationError
@@ -88,14 +88,18 @@ def check_filter(
             )
 
 
-def check_key_paths(expression: Expression, schema: KeySchema) -> None:
-    """Key attributes are scalars, so no path may lead into one."""
-    for path in paths_used(expression):
-        if len(path) > 1 and path[0] in schema.names:
-            raise ValidationError(
-                "Key attributes must be scalars; list random access '[]' and map lookup '.' "
-                f"are not allowed: Key: {path[0]}"
-            )
+def check_key_paths(
+    expression: Expression, schema: KeySchema, index_keys: Collection[str] = ()
+) -> None:
+    """Key attributes, an index's too, are scalars, so no path may lead into one."""
+    led_into = {path[0] for path in paths_used(expression) if len(path) > 1}
+    for label, names in (("Key", schema.names), ("IndexKey", index_keys)):
+        for name in names:
+            if name in led_into:
+                raise ValidationError(
+                    "Key attributes must be scalars; list random access '[]' and map lookup '.' "
+                    f"are not allowed: {label}: {name}"
+                )
 
 
 def _parts(condition: Condition) -> Iterator[Condition]:

@@ -105,7 +105,9 @@ def test_a_filter_may_not_use_the_keys() -> None:
 
 
 def test_no_path_leads_into_a_key() -> None:
-    """Keys are scalars."""
-    with pytest.raises(ValidationError, match="Key attributes must be scalars"):
-        check_key_paths(parse_projection("x, h.k"), SCHEMA)
-    check_key_paths(parse_projection("h, x.k"), SCHEMA)
+    """Keys of the table and of its indexes are scalars; the table's are told first."""
+    with pytest.raises(ValidationError, match=r"must be scalars; .* allowed: Key: h$"):
+        check_key_paths(parse_projection("x.y, h.k"), SCHEMA, ("x",))
+    with pytest.raises(ValidationError, match=r"allowed: IndexKey: x$"):
+        check_key_paths(parse_projection("z, x[0]"), SCHEMA, ("w", "x"))
+    check_key_paths(parse_projection("h, x.k, y"), SCHEMA, ("y",))
