@@ -8,7 +8,7 @@ import orjson
 from dualwrite.core.errors import ClientError
 from dualwrite.core.settle import CANCELED
 from dualwrite.proxy.encodings import PACKED_BYTES_MIN, accepted, packed
-from dualwrite.proxy.messages import JSON_TYPE, HttpReply
+from dualwrite.proxy.messages import BODY_TOO_LARGE, JSON_TYPE, HttpReply
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -65,6 +65,8 @@ def error_reply(
     error: ClientError, request_id: str, content_type: tuple[bytes, bytes] = JSON_TYPE
 ) -> HttpReply:
     """The answer to a request that is refused, or that failed."""
+    if error.status == BODY_TOO_LARGE.status:
+        return BODY_TOO_LARGE
     body = {"__type": TYPE_PREFIXES.get(error.code, DYNAMODB) + error.code}
     if error.message:
         name = "Message" if error.code in CAPITAL_MESSAGES else "message"

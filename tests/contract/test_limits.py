@@ -1,11 +1,15 @@
 """Expressions of DynamoDB's full length are taken on a managed table, whatever is added to them."""
 
+import json
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
 
+from dualwrite.core.phases import Side
 from tests.contract.twins import Twin
-from tests.proxy_harness import outcome
+from tests.proxy_harness import AUTHORIZATION, outcome
 
 ONE = {":v": {"N": "1"}}
 BYTES_MAX = 4096
@@ -92,3 +96,19 @@ def test_what_is_no_update_is_refused_where_there_is_no_item_too(twin: Twin) -> 
     heard = twin.both("update_item", apart=("message",), TableName=twin.name("notes"),
                       Key=twin.note_key(), UpdateExpression="FOO v")  # fmt: skip
     assert heard["error"] == "ValidationException"
+
+
+@pytest.mark.managed_only
+def test_a_body_that_only_the_engine_finds_too_large(twin: Twin) -> None:
+    """It is told as DynamoDB tells it: by its status, without a word."""
+    if not twin.rig.reference:
+        return  # the embedded engines take it
+    item = twin.note(v={"S": "x" * (16 * 1024 * 1024 + 8 * 1024)})
+    body = json.dumps({"TableName": twin.name("notes"), "Item": item}).encode()
+    headers = {"x-amz-target": "DynamoDB_20120810.PutItem", "authorization": AUTHORIZATION}
+    request = urllib.request.Request(twin.rig.url, data=body, headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as reply:
+        assert (reply.code, reply.read()) == (413, b"")
+    assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
