@@ -1,20 +1,28 @@
 """Programs that run on Java: fetched by Maven on request, into a checkout of this repository."""
 
 import asyncio
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from verifier.rehearsal.processes import ChildFailed
 
 HOME = Path(__file__).parents[2] / "tests" / "engines"
 FETCH_SECONDS_MAX = 600.0
+JAVA_MIN = 17
 
 
 def java() -> str:
-    """Where Java is. Raises ChildFailed."""
+    """Where a Java is that is new enough. Raises ChildFailed."""
     found = shutil.which("java")
     if found is None:
-        raise ChildFailed("this needs Java (17 or later), and there is none on the PATH")
+        raise ChildFailed(f"this needs Java ({JAVA_MIN} or later), and there is none on the PATH")
+    asked = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
+    told = re.search(r'version "(\d+)', asked.stderr)
+    if told is None or int(told[1]) < JAVA_MIN:
+        first = (asked.stderr.strip().splitlines() or ["it does not say its version"])[0]
+        raise ChildFailed(f"this needs Java ({JAVA_MIN} or later); {found} is another: {first}")
     return found
 
 

@@ -32,3 +32,16 @@ def test_no_java_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ChildFailed, match="Java"):
         jvm.java()
+
+
+@pytest.mark.parametrize("told", ['openjdk version "11.0.2"', 'java version "1.8.0_51"', ""])
+def test_a_java_that_is_too_old_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """Else the broker would end with a stack trace in its own log."""
+    old = tmp_path / "java"
+    old.write_text(f"#!/bin/sh\necho '{told}' >&2\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ChildFailed, match=r"Java \(17 or later\); .*/java is another: ."):
+        jvm.java()
