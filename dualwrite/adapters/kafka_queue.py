@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from dualwrite.adapters.kafka_reader import LaneReader, Message
+from dualwrite.adapters.kafka_reader import LaneReader
+from dualwrite.adapters.kafka_shares import Message
 from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace, Topics, reached
 from dualwrite.core.errors import EngineError
 from dualwrite.core.ports import Job, Lane, Parcel, Ticket
@@ -115,8 +116,8 @@ class KafkaQueue:
     def _join(self, lane: Lane) -> None:
         """Who takes no work of a lane joins no group there, lest he be given what he never does."""
         topic = self._place.topic(lane.value)
-        group = self._place.group(lane)
-        self._readers[lane] = LaneReader(self._place, topic, group, partial(self._id_of, topic))
+        group = partial(self._place.group, lane)
+        self._readers[lane] = LaneReader(self._place, topic, partial(self._id_of, topic), group)
         self._readers[lane].start()
 
     async def ack(self, jobs: Sequence[Job]) -> None:
@@ -129,7 +130,9 @@ class KafkaQueue:
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
         now = time.monotonic()
         if now - self._offsets_at.get(lane, 0.0) >= OFFSETS_SECONDS:
-            self._offsets[lane] = await self._in(self._asking, partial(self._committed, lane))
+            identities = {one.place.partition("/")[0] for one in tickets}
+            asking = partial(self._committed, lane, identities)
+            self._offsets[lane] = await self._in(self._asking, asking)
             self._offsets_at[lane] = now
         offsets = self._offsets[lane]
         return frozenset(one for one in tickets if offsets.get(one.place, 0) > one.number)
@@ -163,20 +166,22 @@ class KafkaQueue:
         """A topic's id, known from before the message is sent: so an id never names a topic that
         the message did not go to, unless that topic is gone. Topics that are gone are made anew."""
         if time.monotonic() - self._ids_at > IDS_SECONDS:
-            self._ensure()
+            found = self._topics.ids(tuple(self._ids))
+            if found.keys() == self._ids.keys():
+                self._ids, self._ids_at = found, time.monotonic()
+            else:
+                self._ensure()
         return self._ids[topic]
 
     def _id_of(self, topic: str) -> str | None:
         return self._topics.ids((topic,)).get(topic)
 
-    def _committed(self, lane: Lane) -> dict[str, int]:
-        """Offsets by ticket place: only those of the topic that their commit names."""
-        topic = self._place.topic(lane.value)
-        found: dict[Any, Any] = self._topics.committed(self._place.group(lane))
+    def _committed(self, lane: Lane, identities: Collection[str]) -> dict[str, int]:
+        """Offsets by ticket place, of the topics with these ids."""
         return {
-            f"{commit.metadata}/{where.partition}": commit.offset
-            for where, commit in found.items()
-            if where.topic == topic and commit.metadata
+            f"{identity}/{partition}": offset
+            for identity in identities
+            for partition, offset in self._topics.committed(self._place.group(lane, identity))
         }
 
 

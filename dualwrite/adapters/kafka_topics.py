@@ -37,9 +37,10 @@ class KafkaPlace:
     def topic(self, name: str) -> str:
         return f"{self.prefix}.{name}"
 
-    def group(self, lane: Lane) -> str:
-        """The consumer group of a lane's workers."""
-        return f"{self.prefix}.{lane.value}.workers"
+    def group(self, lane: Lane, identity: str) -> str:
+        """The consumer group of a lane's workers. It has the id of the topic in its name, so that
+        what was committed of a topic that is lost never counts for one of the same name."""
+        return f"{self.prefix}.{lane.value}.{identity}"
 
 
 class Topics:
@@ -55,25 +56,27 @@ class Topics:
         topics = [self._place.topic(name) for name in names]
         with self._lock, reached(self._place):
             admin = self._client()
-            missing = [topic for topic in topics if topic not in admin.list_topics()]
+            known = self._ids(admin, topics)
+            missing = [topic for topic in topics if topic not in known]
             if missing:
                 self._create(admin, missing)
+                known = self._ids(admin, topics)
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
             configs = admin.describe_configs(resources, config_filter="all")["topic"]
             for topic in topics:
                 check({name: seen.get("value") for name, seen in configs[topic].items()}, topic)
-            return self._ids(admin, topics)
+            return known
 
     def ids(self, topics: tuple[str, ...]) -> dict[str, str]:
         """The ids of those that exist, by name. Raises Unreachable."""
         with self._lock, reached(self._place):
             return self._ids(self._client(), list(topics))
 
-    def committed(self, group: str) -> dict[Any, Any]:
-        """A group's offsets by partition. Raises Unreachable."""
+    def committed(self, group: str) -> list[tuple[int, int]]:
+        """A group's partitions and the offset of each. Raises Unreachable."""
         with self._lock, reached(self._place):
-            found: dict[Any, Any] = self._client().list_group_offsets(group).get(group, {})
-            return found
+            found = self._client().list_group_offsets(group).get(group, {})
+            return [(where.partition, commit.offset) for where, commit in found.items()]
 
     def close(self) -> None:
         with self._lock:

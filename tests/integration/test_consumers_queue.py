@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from consumers.mutations import Mutations
 from dualwrite.adapters.kafka_feed import KafkaFeed
@@ -198,6 +198,34 @@ def test_a_broker_that_is_killed_and_comes_back_is_worked_with_on(
         assert world.equal(world.notes)
 
     run(go())
+
+
+def test_topics_are_made_so_that_they_keep_what_they_are_given(
+    kafka: Broker, table_prefix: str
+) -> None:
+    """At the start of the first member; a second one finds them and changes nothing."""
+    place = kafka.place(f"{table_prefix}made")
+    topics = [place.topic(lane.value) for lane in Lane]
+    admin = KafkaAdminClient(bootstrap_servers=kafka.server)
+
+    async def go() -> None:
+        first = await joined(kafka, place.prefix)
+        made = {one["name"]: one["topic_id"] for one in admin.describe_topics(topics)}
+        second = await joined(kafka, place.prefix)
+        assert made == {one["name"]: one["topic_id"] for one in admin.describe_topics(topics)}
+        await first.close()
+        await second.close()
+
+    run(go())
+    assert {len(one["partitions"]) for one in admin.describe_topics(topics)} == {12}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    for settings in admin.describe_configs(resources, config_filter="all")["topic"].values():
+        seen = {name: setting["value"] for name, setting in settings.items()}
+        assert seen["cleanup.policy"] == "delete"
+        assert seen["retention.ms"] == str(7 * 24 * 3600 * 1000)
+        assert seen["retention.bytes"] == "-1"
+        assert seen["unclean.leader.election.enable"] == "false"
+    admin.close()
 
 
 def test_a_topic_that_would_lose_work_is_refused_plainly(kafka: Broker, table_prefix: str) -> None:
