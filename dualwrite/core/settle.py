@@ -63,6 +63,8 @@ class Unknown:
     """Sent, and no answer: written or not."""
 
     error: EngineError
+    refused: Refused | None = None
+    """What a repeat was told, if one was: it says nothing of the first try, which may come yet."""
 
 
 Outcome = Applied | RefusedAsOlder | ConditionFalse | Moved | Failed | Unknown

@@ -14,6 +14,7 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
+from dualwrite.core.items import Item
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
     Action,
@@ -41,6 +42,7 @@ from dualwrite.core.settle import (
     is_conflict,
     judge_based,
     judge_guarded,
+    judge_repeated,
     reasons_of,
 )
 from dualwrite.core.transform import Row
@@ -124,6 +126,8 @@ async def send(
                 item = reason.get("Item") or None
                 restamped |= await passed(services, wish.table, side, item)
             return Moved() if restamped else _judge(refused, seen, stamp), {}
+        case Unknown(refused=Refused() as refused):
+            return judge_repeated(_lead_item(refused), stamp, outcome), {}
     return outcome, {}
 
 
@@ -142,10 +146,12 @@ async def transact(
             reply = await services.engine.call("TransactWriteItems", request)
             return Applied(reply), reply
         except Refused as refused:
-            # After an unknown outcome this may be the first try, which is still under way: to go
-            # on under another token would apply the transaction twice.
-            if doubt is None or not (is_conflict(refused) or refused.code in THROTTLED):
+            if doubt is None:
                 return Failed(refused), {}
+            # The first try may still be under way: it may be what this one met, and it may find
+            # later what this one did not.
+            if not (is_conflict(refused) or refused.code in THROTTLED):
+                return Unknown(doubt, refused), {}
             error: EngineError = doubt
         except LeaseExpired:
             if doubt is None:
@@ -164,6 +170,11 @@ async def transact(
 def token_of(stamp: str) -> str:
     """A ClientRequestToken (1 to 36 characters) as unique as the stamp."""
     return stamp.replace(".", "")[:36]
+
+
+def _lead_item(refused: Refused) -> Item | None:
+    """What stood in the way of the leader's half."""
+    return next((reason.get("Item") or None for reason in reasons_of(refused)), None)
 
 
 def _judge(refused: Refused, seen: Seen | None, stamp: str) -> Outcome:

@@ -11,6 +11,7 @@ from dualwrite.proxy.cancelled import Part
 from dualwrite.proxy.services import Services, log
 from dualwrite.proxy.views import capacity_as
 
+MISMATCH = "IdempotentParameterMismatchException"
 _OF_CONDITIONS = frozenset({"None", "ConditionalCheckFailed"})
 
 
@@ -47,6 +48,16 @@ async def applied_before(
     except EngineError as error:
         raise unreachable_error() from error
     return _same(claim.judge(reply.get("Item"), services.clock.wall_ms()))
+
+
+async def stood(services: Services, claim: Claim | None, refused: Refused, *, inside: bool) -> bool:
+    """Whether a transaction was refused because its request had been carried out before; raises as
+    ``applied_before``."""
+    if claim is not None and not inside and refused.code == MISMATCH:
+        # The token upstream is made of the client's token and request: it stands for an earlier
+        # try of this very request, applied under other stamps.
+        return True
+    return await applied_before(services, claim, refused, inside=inside)
 
 
 def _code(reason: Any) -> str:

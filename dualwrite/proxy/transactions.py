@@ -89,15 +89,14 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
                     await claims.remember(services, beside)
                 await _mirror_all(services, parts)
                 return _reply(services, body, parts, reply)
-            case Unknown():
+            case Unknown(refused=refused):
+                # Here the claim may be that of the first try, which nobody has mirrored.
+                if refused and await claims.stood(services, claim, refused, inside=inside):
+                    return await _repeated(services, body, parts, tries + 1)
                 await _queue_all(services, parts)
                 raise unknown_error()
             case Failed(Refused() as refused):
-                if beside is not None and refused.code == "IdempotentParameterMismatchException":
-                    # The token upstream is made of the client's token and request: it stands for
-                    # an earlier try of this very request, applied under other stamps.
-                    return await _repeated(services, body, parts, tries)
-                if await claims.applied_before(services, claim, refused, inside=inside):
+                if await claims.stood(services, claim, refused, inside=inside):
                     return await _repeated(services, body, parts, tries)
                 if inside:
                     refused = claims.without_claim(refused)

@@ -247,3 +247,38 @@ def test_a_client_that_repeats_an_unknown_transaction_applies_it_once(
         i for i in rig.items("notes", Side.OLD) if i["note_id"]["S"] == f"repeat-{phase.value}"
     ]
     assert stored["n"] == {"N": "1"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "single"),
+    [
+        (Phase.OFF, False),
+        (Phase.MIRROR_OLD, False),
+        (Phase.ATOMIC_OLD, False),
+        (Phase.ATOMIC_OLD, True),
+    ],
+)
+def test_a_refused_repeat_does_not_say_that_nothing_will_be_written(
+    rig: Rig, phase: Phase, *, single: bool
+) -> None:
+    """A transaction without an answer may be on its way still, and find its condition true when it
+    gets there: the client is not told that it was false."""
+    rig.stand(phase)
+    cut: list[str] = []
+
+    def plan(operation: str, request: Any) -> str | None:
+        if operation == "TransactWriteItems" and not cut:
+            cut.append(operation)
+            return "cut"
+        return None
+
+    rig.hop.plan = plan
+    put = {"TableName": "faults-notes", "Item": note(f"not-yet-{phase.value}"),
+           "ConditionExpression": "attribute_exists(endpoint_id)"}  # fmt: skip
+    if single:
+        heard = outcome(rig.proxied, "put_item", **put)
+    else:
+        heard = outcome(rig.proxied, "transact_write_items", TransactItems=[{"Put": put}],
+                        ClientRequestToken=f"not-yet-{phase.value}")  # fmt: skip
+    assert cut
+    assert heard["error"] == "InternalServerError"

@@ -36,6 +36,8 @@ class Mutation:
     """The trouble under which it is hunted."""
     dwell_seconds: float = 0.0
     """How long the hunt stays in mirror/old."""
+    wide: bool = False
+    """Whether applications say everything that they can, to tables of every kind."""
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -210,6 +212,33 @@ MUTATIONS: tuple[Mutation, ...] = (
         "return ahead_ms <= 0",
         ("skew", "lost answers", "throttling"),
     ),
+    Mutation(
+        "a cure in place makes the row that is gone",
+        "consumers.requests",
+        "    guard = Guard().exists(place.keys.hash.name)",
+        "    guard = Guard()",
+        ("bypass", "slow tables"),
+        14.0,
+        wide=True,
+    ),
+    Mutation(
+        "an INSERT puts over what is there",
+        "dualwrite.core.partiql.bodies",
+        """        "ConditionExpression": "attribute_not_exists(#0)",
+        "ExpressionAttributeNames": {"#0": schema.hash.name},""",
+        "",
+        ("lost answers",),
+        wide=True,
+    ),
+    Mutation(
+        "a cure in place puts an old value back",
+        "consumers.requests",
+        "        guard.as_was(name, item)",
+        "        pass",
+        ("bypass", "slow tables"),
+        14.0,
+        wide=True,
+    ),
 )
 
 
@@ -251,7 +280,7 @@ def hunt(mutation: Mutation, seeds: range) -> dict[str, Any]:
     from tests.simulation.world.plan import rough
 
     for number, seed in enumerate(seeds, 1):
-        outcome = simulate(rough(seed, mutation.kinds, mutation.dwell_seconds))
+        outcome = simulate(rough(seed, mutation.kinds, mutation.dwell_seconds, wide=mutation.wide))
         if outcome.violations:
             first = outcome.violations[0]
             caught = {"invariant": first.invariant, "rule": first.rule, "detail": first.detail}

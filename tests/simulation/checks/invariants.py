@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dualwrite.core.compare import Comparison, Verdict, compare
-from dualwrite.core.items import key_token
+from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.items import OTHER, key_token
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import STREAM
 from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.core.transform import Missing, Question
 from tests.simulation.checks.history import ACKED, REFUSED, Entry, History, State, value_of
 from tests.simulation.checks.linear import Undecided, explained, final
 from tests.simulation.checks.watch import KeyStory, Late, Watch
@@ -46,6 +47,8 @@ def judge(over: Over) -> None:
     for table in over.migration.tables:
         if table.kind is Kind.REKEY:
             _equal(over, table)
+        else:
+            _derived(over, table)
     _histories(over)
     _late(over)
     _gaps(over)
@@ -77,6 +80,34 @@ def _equal(over: Over, table: MigratedTable) -> None:
             f"{token} of {table.name} is {seen.verdict} on the {leader.other} side"
             f" in {phase.value}",
         )  # fmt: skip
+
+
+def _derived(over: Over, table: MigratedTable) -> None:
+    """What a table that is changed in place got is what its rows' parents say."""
+    phase = over.watch.phase(table.name)
+    if phase is Phase.OFF:
+        return
+    for _, item in over.engine.tables[table.old.name].all():
+        answers: dict[Question, str | Missing] = {}
+        while isinstance(seen := compare_in_place(table, item, answers), Question):
+            answers[seen] = _parent(over, seen)
+        if seen.verdict is not Verdict.MATCH:
+            over.watch.violated(
+                2, "derived attributes are right",
+                f"{item} of {table.name} is {seen.verdict} in {phase.value}",
+            )  # fmt: skip
+
+
+def _parent(over: Over, question: Question) -> str | Missing:
+    """The old id of the row that a look-up by key finds."""
+    parents = over.migration.by_name[question.table]
+    leader = over.watch.phase(parents.name).leader
+    wanted = {name: {"S": value} for name, value in question.match}
+    row = over.engine.tables[parents.side(leader).name].get(wanted)
+    if row is None:
+        return Missing.ABSENT
+    other = row if leader is Side.OLD else row[OTHER]["M"]
+    return str(other["endpoint_id"]["S"])
 
 
 # -- invariants 1, 3, 5, 6, 7 ---------------------------------------------------------------------

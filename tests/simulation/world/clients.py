@@ -1,6 +1,6 @@
 """Applications: they speak either dialect through the proxies, and write down what they heard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.proxy.messages import HttpReply, HttpRequest
 from tests.simulation.checks.history import (
     ACKED,
+    NEVER,
     NOTHING,
     REFUSED,
     UNKNOWN,
@@ -27,11 +28,16 @@ from tests.simulation.machine.clock import SimClock
 from tests.simulation.machine.loop import Lane, SimLoop
 from tests.simulation.machine.network import Network
 from tests.simulation.world.parts import Fleet
-from tests.simulation.world.tables import base_item, item_in, key_in, keys_of
+from tests.simulation.world.speech import UPDATES, action, as_stated, statement
+from tests.simulation.world.tables import base_item, key_in, keys_of
 
 CLIENT_TIMEOUT_SECONDS = 12.0
 TOKEN_TRIES_MAX = 3
 UNKNOWN_STATUS = 500
+
+WHOLE = ("tasks", "steps")
+"""Tables whose items lack what others are derived from, where an update makes them."""
+FALSE = ("ConditionalCheckFailed", "DuplicateItem")
 
 Answer = tuple[str, dict[str, Any]]
 """An error code, "" for success, "unknown" for no answer, and the body."""
@@ -48,6 +54,19 @@ class Habits:
     eventual: float = 0.08
     foreign: float = 0.4
     """Share of the calls in the new dialect."""
+    statements: float = 0.0
+    bulk_reads: float = 0.0
+    in_place: bool = False
+    """Whether tables that are changed in place are written too."""
+
+
+WIDE = Habits(statements=0.15, bulk_reads=0.06, in_place=True)
+"""Of an application that says everything it can."""
+
+
+def tables_of(migration: Migration, habits: Habits) -> list[MigratedTable]:
+    """The tables that an application with these habits writes."""
+    return [table for table in migration.tables if table.kind is Kind.REKEY or habits.in_place]
 
 
 class Client:
@@ -76,7 +95,7 @@ class Client:
 
     async def run(self) -> None:
         """Call after call until stopped."""
-        tables = [table for table in self._migration.tables if table.kind is Kind.REKEY]
+        tables = tables_of(self._migration, self._habits)
         while not self.stopped:
             await self._clock.sleep(self._random.random() * 2 * self._habits.think_seconds)
             self.idle = False
@@ -92,6 +111,8 @@ class Client:
             (habits.transactions, self._transaction),
             (habits.queries, self._query),
             (habits.eventual, self._look),
+            (habits.statements, self._stated),
+            (habits.bulk_reads, self._bulk_read),
         ):
             if draw < share:
                 await work(table, key, dialect)
@@ -106,7 +127,7 @@ class Client:
         self._tags += 1
         tag = f"{self.name}.{self._tags}"
         condition = self._random.choice(("", "", "absent", "present", "tag"))
-        if kind in ("update", "add", "strip") and (condition == "absent" or table == "tasks"):
+        if kind in UPDATES and (condition == "absent" or table in WHOLE):
             condition = "present"
         if kind == "check" and not condition:
             condition = "present"
@@ -114,7 +135,7 @@ class Client:
             written = [e.op.tag for e in self._history.entries[-12:] if e.op.tag] or ["none"]
             condition = f"tag={self._random.choice(written)}"
         returns = ("NONE", "NONE", "ALL_OLD")
-        if kind in ("update", "add", "strip"):
+        if kind in UPDATES:
             returns = ("NONE", "ALL_OLD", "ALL_NEW", "UPDATED_NEW")
         if kind == "check":
             returns = ("NONE",)
@@ -128,7 +149,7 @@ class Client:
         operation = {"put": "PutItem", "delete": "DeleteItem", "read": "GetItem"}.get(
             op.kind, "UpdateItem"
         )
-        body = self._action(table, key, op, dialect)
+        body = action(table, key, op, dialect)
         if op.kind == "read":
             body["ConsistentRead"] = True
         elif op.returns != "NONE":
@@ -146,7 +167,7 @@ class Client:
         members: list[dict[str, Any]] = []
         for one, op in ops:
             if op.kind == "put":
-                item = self._action(table, one, op, dialect)["Item"]
+                item = action(table, one, op, dialect)["Item"]
                 members.append({"PutRequest": {"Item": item}})
             else:
                 members.append({"DeleteRequest": {"Key": key_in(table, one, dialect)}})
@@ -172,20 +193,26 @@ class Client:
         entries = self._begin(table, ops)
         verbs = {"put": "Put", "delete": "Delete", "check": "ConditionCheck"}
         members = [
-            {verbs.get(op.kind, "Update"): self._action(table, one, op, dialect)} for one, op in ops
+            {verbs.get(op.kind, "Update"): action(table, one, op, dialect)} for one, op in ops
         ]
         token = f"{self.name}-{entries[0].call}"
         body = {"TransactItems": members, "ClientRequestToken": token}
+        await self._transact("TransactWriteItems", body, entries)
+
+    async def _transact(
+        self, operation: str, body: dict[str, Any], entries: Sequence[Entry]
+    ) -> None:
+        """All or nothing; again under the same token where no answer came."""
         code, heard, unknown = "", {}, False
         for _ in range(TOKEN_TRIES_MAX):
-            code, heard = await self._call("TransactWriteItems", body)
+            code, heard = await self._call(operation, body)
             if code != "unknown":
                 break
             unknown = True
         reasons = heard.get("CancellationReasons") or [{}] * len(entries)
         for entry, reason in zip(entries, reasons, strict=True):
             self._end(entry, code)
-            if reason.get("Code") == "ConditionalCheckFailed":
+            if reason.get("Code") in FALSE:
                 entry.outcome = REFUSED
             if unknown and code:
                 # The first one may be on its way still.
@@ -219,38 +246,83 @@ class Client:
         if value is not None and value.tag is not None:
             self.looks.append((table.name, key, value.tag))
 
-    # -- bodies -------------------------------------------------------------------------------
+    async def _bulk_read(self, table: MigratedTable, key: str, dialect: Side) -> None:
+        keys = self._some_keys(table, key)
+        entries = self._begin(table, [(one, Op("read")) for one in keys])
+        places = [key_in(table, one, dialect) for one in keys]
+        name = table.side(dialect).name
+        found: list[Any] = []
+        if self._random.random() < 0.5:
+            gets = [{"Get": {"TableName": name, "Key": place}} for place in places]
+            code, heard = await self._call("TransactGetItems", {"TransactItems": gets})
+            found = [one.get("Item") for one in heard.get("Responses", ())]
+            left = []
+        else:
+            asked = {name: {"Keys": places, "ConsistentRead": True}}
+            code, heard = await self._call("BatchGetItem", {"RequestItems": asked})
+            items = (heard.get("Responses") or {}).get(name, ())
+            found = [
+                next((i for i in items if place.items() <= i.items()), None) for place in places
+            ]
+            left = (heard.get("UnprocessedKeys") or {}).get(name, {}).get("Keys", [])
+        for at, entry in enumerate(entries):
+            self._end(entry, code)
+            if places[at] in left:
+                entry.outcome = NOTHING
+            if entry.outcome == ACKED:
+                entry.seen = value_of(found[at])
+
+    # -- statements ---------------------------------------------------------------------------
+
+    async def _stated(self, table: MigratedTable, key: str, dialect: Side) -> None:
+        draw = self._random.random()
+        if draw < 0.5:
+            await self._statement(table, key, dialect)
+        else:
+            await self._statements(table, key, dialect, together=draw < 0.75)
+
+    def _said(self, table: MigratedTable) -> Op:
+        return as_stated(self._op(table.name, ("put", *UPDATES, "delete")))
+
+    async def _statement(self, table: MigratedTable, key: str, dialect: Side) -> None:
+        op = Op("read") if self._random.random() < 0.25 else self._said(table)
+        [entry] = self._begin(table, [(key, op)])
+        body = statement(table, key, op, dialect)
+        if op.kind == "read":
+            body["ConsistentRead"] = True
+        code, heard = await self._call("ExecuteStatement", body)
+        self._end(entry, code)
+        shown = next(iter(heard.get("Items", ())), None)
+        entry.seen = _seen(entry, {"Item": shown, "Attributes": shown} if not code else heard)
+
+    async def _statements(
+        self, table: MigratedTable, key: str, dialect: Side, *, together: bool
+    ) -> None:
+        """Several: all or none of them, or each for itself."""
+        said = [(one, self._said(table)) for one in self._some_keys(table, key)]
+        ops = [(one, Op(op.kind, op.tag, op.condition)) for one, op in said]
+        entries = self._begin(table, ops)
+        members = [statement(table, one, op, dialect) for one, op in ops]
+        if not together:
+            code, heard = await self._call("BatchExecuteStatement", {"Statements": members})
+            answers = heard.get("Responses") or [{}] * len(entries)
+            for entry, answer in zip(entries, answers, strict=True):
+                error = answer.get("Error", {}).get("Code", "")
+                self._end(entry, code)
+                if error in FALSE:
+                    entry.outcome = REFUSED
+                elif error:
+                    entry.outcome, entry.ended = UNKNOWN, NEVER
+            return
+        token = f"{self.name}-{entries[0].call}"
+        body = {"TransactStatements": members, "ClientRequestToken": token}
+        await self._transact("ExecuteTransaction", body, entries)
+
+    # -- keys ---------------------------------------------------------------------------------
 
     def _some_keys(self, table: MigratedTable, key: str) -> list[str]:
         others = [one for one in keys_of(table.name) if one != key]
         return [key, *self._random.sample(others, self._random.randint(1, min(2, len(others))))]
-
-    def _action(self, table: MigratedTable, key: str, op: Op, dialect: Side) -> dict[str, Any]:
-        place = table.side(dialect)
-        action: dict[str, Any] = {"TableName": place.name}
-        values: dict[str, Any] = {}
-        if op.kind == "put":
-            more = {"v": {"S": op.tag}, "n": {"N": "0"}}
-            action["Item"] = item_in(table, key, dialect, more)
-        else:
-            action["Key"] = key_in(table, key, dialect)
-        if op.kind in ("update", "add"):
-            action["UpdateExpression"] = "ADD n :one"
-            values[":one"] = {"N": "1"}
-            if op.kind == "update":
-                action["UpdateExpression"] = "SET v = :v ADD n :one"
-                values[":v"] = {"S": op.tag}
-        elif op.kind == "strip":
-            action["UpdateExpression"] = "REMOVE v"
-        if op.condition in ("absent", "present"):
-            word = "attribute_not_exists" if op.condition == "absent" else "attribute_exists"
-            action["ConditionExpression"] = f"{word}({place.keys.hash.name})"
-        elif op.condition:
-            action["ConditionExpression"] = "v = :tag"
-            values[":tag"] = {"S": op.condition.partition("=")[2]}
-        if values:
-            action["ExpressionAttributeValues"] = values
-        return action
 
     # -- the wire -----------------------------------------------------------------------------
 
@@ -263,8 +335,8 @@ class Client:
         entry.ended = self._loop.time()
         entry.outcome = ACKED
         if code:
-            condition = code == "ConditionalCheckFailedException"
-            entry.outcome = REFUSED if condition else NOTHING
+            false = code.removesuffix("Exception") in FALSE
+            entry.outcome = REFUSED if false else NOTHING
 
     async def _call(self, operation: str, body: dict[str, Any]) -> Answer:
         """Ask any proxy that seems to live."""
@@ -315,7 +387,7 @@ class Bypass:
 
     def __init__(
         self, name: str, loop: SimLoop, network: Network, migration: Migration,
-        history: History, random: Random,
+        history: History, random: Random, habits: Habits,
     ) -> None:  # fmt: skip
         self.name = name
         self.allowed = True
@@ -326,11 +398,11 @@ class Bypass:
         self._history = history
         self._random = random
         self._writes = 0
+        self._tables = tables_of(migration, habits)
 
     async def write(self) -> None:
         """One put or delete at the old table."""
-        tables = [table for table in self._migration.tables if table.kind is Kind.REKEY]
-        table = self._random.choice(tables)
+        table = self._random.choice(self._tables)
         key = self._random.choice(keys_of(table.name))
         self._writes += 1
         put = self._random.random() < 0.7

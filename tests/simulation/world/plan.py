@@ -80,6 +80,8 @@ class Plan:
     """How long the operator stays in mirror/old at least."""
     think_seconds: float = 0.8
     """Between two calls of a client, on average."""
+    wide: bool = False
+    """Whether applications speak PartiQL, read in bulk and write to in-place tables too."""
     retention_seconds: float = RETENTION_SECONDS
     """For how long streams keep their records: a day of AWS's may go by in seconds here."""
 
@@ -94,9 +96,7 @@ def plan_of(seed: int) -> Plan:
     random = Random(f"plan-{seed}")
     quiet = random.random() < 0.08
     seconds = random.choice((20.0, 30.0, 40.0, 60.0))
-    tables = random.choice(
-        (("notes",), ("notes",), ("notes", "tasks"), ("notes", "tasks", "steps"))
-    )
+    tables = random.choice(TABLES)
     count = 0 if quiet else random.randint(1, 14)
     plan = Plan(
         seed=seed,
@@ -111,6 +111,7 @@ def plan_of(seed: int) -> Plan:
         events=tuple(sorted(_events(random, count, seconds), key=lambda event: event.at)),
         bold=random.random() < 0.4,
         think_seconds=random.choice((0.8, 0.8, 0.4)),
+        wide=Random(f"wide-{seed}").random() < 0.5,
     )
     return _trimmed(plan)
 
@@ -131,7 +132,9 @@ def brief(plan: Plan, seconds: float) -> Plan:
     return replace(plan, seconds=plan.seconds * share, events=events, hurried=plan.seed % 3 > 0)
 
 
-def rough(seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0) -> Plan:
+def rough(
+    seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0, *, wide: bool = False
+) -> Plan:
     """A run in which these kinds of trouble come again and again, to hunt for one mistake."""
     random = Random(f"rough-{seed}")
     long = any(kind in LONG for kind in kinds)
@@ -143,7 +146,8 @@ def rough(seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0) -> Plan:
         lasts = 6.0 + random.random() * 8.0 if kind in LONG else 0.3 + random.random() * 4.0
         events.append(Event(kind, 2.0 + random.random() * (seconds - 4.0), lasts, random.random()))
     plan = Plan(
-        seed=seed, seconds=seconds, tables=("notes",), proxies=2, consumers=random.choice((1, 2)),
+        seed=seed, seconds=seconds, tables=TABLES[-1] if wide else TABLES[0], wide=wide,
+        proxies=2, consumers=random.choice((1, 2)),
         controllers=1, clients=3, splits_first=random.choice((0, 1)), skew_seconds=0.0,
         events=tuple(sorted(events, key=lambda event: event.at)), hurried=True,
         bold=random.random() < 0.5, dwell_seconds=dwell_seconds, think_seconds=0.3,

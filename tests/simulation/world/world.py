@@ -25,7 +25,7 @@ from tests.simulation.engine import Commit, FakeDynamo
 from tests.simulation.machine.clock import EPOCH_SECONDS, SimClock
 from tests.simulation.machine.loop import Lane, SimLoop, Stuck
 from tests.simulation.machine.network import Line, Network
-from tests.simulation.world.clients import Bypass, Client, Habits
+from tests.simulation.world.clients import WIDE, Bypass, Client, Habits
 from tests.simulation.world.operator import Operator
 from tests.simulation.world.parts import CONSUMER, CONTROL, PACE, PROXY, Fleet
 from tests.simulation.world.plan import Plan
@@ -123,9 +123,10 @@ class World:
             self.fleet.skews[name] = (random.random() - 0.5) * 2 * self.plan.skew_seconds
             self.fleet.start(name, role)
         clock = SimClock(self.loop, self.loop.main)
+        habits = WIDE if self.plan.wide else Habits()
         bypass = Bypass(
             "bypass", self.loop, self.network, self.migration, self.history,
-            self._random("bypass"),
+            self._random("bypass"), habits,
         )  # fmt: skip
         operator = self._operator(bypass)
         sky = Sky(
@@ -139,7 +140,7 @@ class World:
             client = Client(
                 f"client-{number}", self.loop, self.network, self.fleet, self.migration,
                 self.history, clock, self._random(f"client-{number}"),
-                Habits(think_seconds=self.plan.think_seconds), self._count,
+                replace(habits, think_seconds=self.plan.think_seconds), self._count,
             )  # fmt: skip
             self.clients.append(client)
             tasks.append(self.loop.spawn(self.loop.main, client.run()))
@@ -178,7 +179,7 @@ class World:
             for key in (*keys_of(table.name), *more):
                 if random.random() < 0.7:
                     item = base_item(table.name, key)
-                    if table.kind is Kind.REKEY:
+                    if table.kind is Kind.REKEY or self.plan.wide:
                         item |= {"v": {"S": f"legacy {key}"}, "n": {"N": "0"}}
                         self.first[table.name, key] = Value(f"legacy {key}", 0)
                     self.engine.execute("PutItem", {"TableName": table.old.name, "Item": item})
