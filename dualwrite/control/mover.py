@@ -14,7 +14,7 @@ from dualwrite.control.moves import Change, States, flip_ahead, next_round
 from dualwrite.control.settings import ControlSettings
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import Clock, Records
-from dualwrite.core.records import BARRIER, STATE, Barrier, GateVerdict, dump, load
+from dualwrite.core.records import BACKFILL, BARRIER, STATE, Barrier, GateVerdict, dump, load
 from dualwrite.core.spec import Migration
 from dualwrite.gathering import gathered
 
@@ -189,6 +189,8 @@ class Mover:
         if held is None or load(TableState, held.value) != change.before:
             # Our own change whose answer was lost, perhaps: begin again with what is there.
             return
+        if change.begins:
+            await self._forget_backfill(change.table.name)
         self._check_lease()
         await self._records.write(
             STATE, change.table.name, dump(change.after), expected=held.version
@@ -201,6 +203,14 @@ class Mover:
             after=after,
             epoch=change.after.epoch,
         )
+
+    async def _forget_backfill(self, table: str) -> None:
+        """What an earlier backfill copied has been let go of since: neither it nor a sweep that
+        began after it says anything of the copy that is kept from now on."""
+        held = await self._records.read(BACKFILL, table)
+        if held is not None:
+            self._check_lease()
+            await self._records.delete(BACKFILL, table, expected=held.version)
 
 
 def _closed(verdicts: Verdicts) -> Verdicts:

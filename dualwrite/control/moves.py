@@ -24,6 +24,11 @@ class Change:
         return is_flip(self.before.phase, self.after.phase)
 
     @property
+    def begins(self) -> bool:
+        """Whether the copy is kept from now on, which it was not before."""
+        return self.before.phase.mode is Mode.SINGLE and self.after.phase.mode is not Mode.SINGLE
+
+    @property
     def words(self) -> tuple[str, str]:
         """Before and after, for people."""
         if self.before.phase is not self.after.phase:

@@ -33,7 +33,6 @@ from dualwrite.core.settle import (
     Outcome,
     busy,
     judge_based,
-    no_text_stamp,
     old_item,
 )
 from dualwrite.core.spec import MigratedTable
@@ -123,7 +122,7 @@ async def _nothing(services: Services, wish: Wish, state: TableState) -> Body:
 
 async def read_base(services: Services, wish: Wish, side: Side) -> Base:
     """The leader's item by a consistent read, with the map that the wish's condition may need;
-    raises ClientError."""
+    stamps given out from now on are newer than its own. Raises ClientError."""
     request = {
         "TableName": wish.table.side(side).name,
         "Key": side_key(wish, side),
@@ -131,7 +130,7 @@ async def read_base(services: Services, wish: Wish, side: Side) -> Base:
     }
     for tries in range(TRIES_MAX):
         item = (await call(services, "GetItem", request)).get("Item") or None
-        if no_text_stamp(item) and await passed(services, wish.table, side, item):
+        if await passed(services, wish.table, side, item):
             continue
         if not await mapped(services, wish, side, item):
             row = None if item is None else await stored_row(services, wish.table, item, side)

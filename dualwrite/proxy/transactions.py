@@ -247,8 +247,11 @@ async def _on_base(services: Services, part: Part, leader: Side) -> None:
     """The leader's action where it stands on a base that was read; raises the client's error."""
     wanted = part.wish
     assert wanted is not None, "only parts of managed tables have a leader"
+    assert part.state is not None, "and a state"
     base = await based.read_base(services, wanted, leader)
     part.seen = base.seen
+    # What stands on a base must be newer than it: the base may be younger than this request.
+    part.stamp = services.stamps.next(part.state.epoch)
     if based.makes_nothing(wanted, base):
         check = absence_check(wanted, leader)
         if outgrows(check):

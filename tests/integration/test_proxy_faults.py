@@ -282,3 +282,29 @@ def test_a_refused_repeat_does_not_say_that_nothing_will_be_written(
                         ClientRequestToken=f"not-yet-{phase.value}")  # fmt: skip
     assert cut
     assert heard["error"] == "InternalServerError"
+
+
+@pytest.mark.parametrize("phase", [Phase.MIRROR_OLD, Phase.ATOMIC_OLD])
+@pytest.mark.parametrize("together", [False, True])
+def test_an_update_on_a_base_is_newer_than_its_base(
+    rig: Rig, phase: Phase, *, together: bool
+) -> None:
+    """Also where a proxy whose clock is ahead wrote the base, or a younger request did while this
+    one was reading: an older stamp over a newer one would let a late repeat pass the guard."""
+    rig.stand(phase)
+    name = f"based-{phase.value}-{together}"
+    ahead = stamp_ahead()
+    rig.engine.put_item(TableName="faults-notes", Item={**note(name), "dw_stamp": {"S": ahead}})
+    key = {"endpoint_id": {"S": "acme-prod"}, "note_id": {"S": name}}
+    update = {"TableName": "faults-notes", "Key": key, "UpdateExpression": "REMOVE v"}
+    if together:
+        heard = outcome(rig.proxied, "transact_write_items", TransactItems=[
+            {"Update": update},
+            {"Put": {"TableName": "faults-notes", "Item": note(f"{name}-beside")}},
+        ])  # fmt: skip
+    else:
+        heard = outcome(rig.proxied, "update_item", **update)
+    assert "error" not in heard
+    [stored] = [i for i in rig.items("notes", Side.OLD) if i["note_id"]["S"] == name]
+    assert "v" not in stored
+    assert stored["dw_stamp"]["S"] > ahead

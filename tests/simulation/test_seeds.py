@@ -15,6 +15,7 @@ REPLAYED = 7
 MET = {
     20868: "records of a shard of which none had been read were trimmed in silence",
     30350: "so were those of a shard that came while nobody listed shards",
+    62252: "the backfill and sweep before a turn back to off stood for the copy after it",
 }
 """Long days that broke something once."""
 

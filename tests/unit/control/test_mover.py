@@ -8,8 +8,11 @@ from dualwrite.control.commands import ask
 from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
+    BACKFILL,
     MEMBER,
+    BackfillOrder,
     Command,
+    dump,
 )
 from tests.fakes.records import Line
 from tests.unit.control.scene import put_state
@@ -82,6 +85,25 @@ def test_a_change_that_was_intended_and_never_made_is_abandoned_in_the_audit() -
             "abandoned",
             "refused: fake-gate",
         ]
+
+    on_stage(go)
+
+
+def test_a_copy_that_was_let_go_of_is_made_anew() -> None:
+    """Between off and the second mirror/old nothing was copied, so the backfill of the first one
+    stands for nothing; back from atomic it does."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.MIRROR_OLD)
+        stage.controller()
+        for table in ("moved", "also"):
+            stage.records.put(BACKFILL, table, dump(BackfillOrder("run", "run", 1, 0)))
+        assert (await stage.asked("advance", argument="atomic/old")).status == "done"
+        assert (await stage.asked("advance", argument="mirror/old")).status == "done"
+        assert len(stage.records.seen(BACKFILL)) == 2
+        assert (await stage.asked("advance", "moved", "off")).status == "done"
+        assert (await stage.asked("advance", "moved", "mirror/old")).status == "done"
+        assert [record.name for record in stage.records.seen(BACKFILL)] == ["also"]
 
     on_stage(go)
 
