@@ -297,9 +297,15 @@ class Hop:
 
 
 @contextmanager
-def a_rig(engine: str, boto: Any, prefix: str, access_key: str = "test") -> Iterator[Rig]:
+def a_rig(
+    engine: str,
+    boto: Any,
+    prefix: str,
+    access_key: str = "test",
+    migration: Migration | None = None,
+) -> Iterator[Rig]:
     """Create the tables and start a proxy before them, which signs with this access key."""
-    migration = a_migration(prefix)
+    migration = migration or a_migration(prefix)
     for table in migration.tables:
         for side in {table.old.name: table.old, table.new.name: table.new}.values():
             create_table(boto, side)

@@ -247,6 +247,20 @@ class MigratedTable:
         return frozenset({*self.derivation.names, *dropped})
 
     @cached_property
+    def alike(self) -> bool:
+        """Whether a partition holds the same rows in both designs: each hash key is told by the
+        other one alone."""
+        rule, old, new = self.derivation, self.old.keys.hash.name, self.new.keys.hash.name
+        if new not in rule.names:
+            return old == new
+        template = dict(rule.templates).get(new)
+        made_of = {new} if template is None else set(template.fields)
+        gives = set(rule.mapping.gives) if rule.mapping else set()
+        if gives.isdisjoint(made_of):
+            return made_of == {old}
+        return made_of == gives and rule.source == old
+
+    @cached_property
     def sources(self) -> frozenset[str]:
         """What old-dialect attributes the derived ones are made from: the source, template fields,
         and what parents are looked up by."""

@@ -398,7 +398,8 @@ def row_from_stored(
 
 
 def _disproved(table: MigratedTable, visible: Item, other: Item) -> bool:
-    """Whether the row's own source gives other values than those that ``dw_other`` holds."""
+    """Whether the row's own source gives other values than those that ``dw_other`` holds. Under the
+    name of an old key that new has not, it holds what a new client wrote there, if anything."""
     if table.derivation.mapping is not None and not isinstance(_own_source(table, visible), str):
         return False
     derived = derive(table, visible)
@@ -407,6 +408,7 @@ def _disproved(table: MigratedTable, visible: Item, other: Item) -> bool:
     return any(
         name not in derived.values or canonical(derived.values[name]) != canonical(value)
         for name, value in other.items()
+        if name in table.derivation.names
     )
 
 

@@ -160,7 +160,7 @@ async def search(
     refuse_hidden(body)
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         side, reply = Side.OLD, await _own(services, table, Side.OLD, operation, body)
-    elif _own_side_only(table, dialect, body):
+    elif _own_side_only(table, dialect, operation, body):
         if state.phase is Phase.DONE and dialect is not state.phase.leader:
             raise unsupported(table, "a search that only the old design could serve")
         side, reply = dialect, await _own(services, table, dialect, operation, body)
@@ -174,6 +174,9 @@ async def search(
         side = _search_side(table, dialect, state, body, wanted.key)
         if side is dialect or not table.swapped:
             reply = await _own(services, table, side, operation, body)
+            last = reply.get("LastEvaluatedKey")
+            if last is not None and _pins(operation, body):
+                reply["LastEvaluatedKey"] = marked(last, side, dialect)
         else:
             reply = await _foreign(services, table, dialect, side, operation, body, wanted)
     count_read(services, table, side)
@@ -265,12 +268,10 @@ def _search_side(
 def _query_side(
     table: MigratedTable, dialect: Side, state: TableState, body: Body, wanted: KeyCondition
 ) -> Side:
-    """A partition without a place on the other side is only where it is. A page key of an index
-    pins the next page, for rows of one index key come in an order of each side's own; without
-    one the range key orders a partition, on both sides alike."""
+    """A partition without a place on the other side is only where it is."""
     consistent = bool(body.get("ConsistentRead"))
     start = body.get("ExclusiveStartKey")
-    pins = start is not None and ("IndexName" in body or PAGE in start)
+    pins = start is not None and (_pins("Query", body) or PAGE in start)
     if pins and not consistent and state.phase is not Phase.DONE:
         return pinned(body["ExclusiveStartKey"], dialect).side
     key = {table.side(dialect).keys.hash.name: wanted.hash}
@@ -282,9 +283,18 @@ def _query_side(
     return read_side(table, state, consistent=consistent, partition=partition)
 
 
-def _own_side_only(table: MigratedTable, dialect: Side, body: Body) -> bool:
-    """Whether only the client's own side has what it searches: an index that both designs have
-    locally, with all that an item holds, serves either dialect."""
+def _pins(operation: str, body: Body) -> bool:
+    """Whether the next page must come from the same side: rows of one index key, and all rows of a
+    scan, come in an order of each side's own. The range key orders a partition on both alike."""
+    return operation == "Scan" or "IndexName" in body
+
+
+def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Body) -> bool:
+    """Whether only the client's own side has what it searches: partitions that hold the same rows
+    in both designs, and an index that both have locally, with all that an item holds, serve
+    either dialect."""
+    if operation == "Query" and not table.alike:
+        return True
     index = body.get("IndexName")
     if index is None:
         return False
@@ -339,7 +349,7 @@ async def _foreign(
         page_key = translate_key(table, last, side, dialect)
         if isinstance(page_key, Problem):
             page_key = marked(last, side, dialect, translated=False)
-        elif wanted.key is None or "IndexName" in body:
+        elif _pins(operation, body):
             page_key = marked(page_key, side, dialect)
         shown["LastEvaluatedKey"] = page_key
     if "ConsumedCapacity" in reply:

@@ -85,6 +85,8 @@ def collection(table: MigratedTable, metrics: Body, side: Side, dialect: Side) -
     key = metrics.get("ItemCollectionKey")
     if key is None:
         return metrics
+    if side is not dialect and not table.alike:
+        return {}
     theirs = translate_key(table, key, side, dialect)
     return {} if isinstance(theirs, Problem) else {**metrics, "ItemCollectionKey": theirs}
 

@@ -32,9 +32,15 @@ def faults(migration: Migration) -> tuple[Fault, ...]:
 
 
 def warnings(migration: Migration) -> tuple[str, ...]:
-    """What works and is of no use, one sentence each."""
+    """What works, but is of no use or costs something, one sentence each."""
     found = []
     for table in migration.tables:
+        if not table.alike:
+            found.append(
+                f"tables.{table.name}: a partition of {table.old.name} is none of "
+                f"{table.new.name}, so a Query in either dialect is served by its own table, the "
+                "one that follows too, and in done only in the new dialect"
+            )
         templates = dict(table.derivation.templates)
         template = templates.get(table.new.keys.hash.name)
         for index in table.new.indexes:

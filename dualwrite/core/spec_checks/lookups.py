@@ -54,7 +54,8 @@ def _parent_faults(where: str, parent: MigratedTable, lookup: ParentLookup) -> I
             f"a look-up by hash names the parent's hash key: {keys.hash.name}",
             'name that, or write how = "index"',
         )
-    if lookup.how is LookupHow.HASH and keys.hash.name in parent.swapped:
+    moved = keys.hash.name in parent.swapped or keys.hash.name != parent.new.keys.hash.name
+    if lookup.how is LookupHow.HASH and moved:
         yield Fault(
             f"{where}.how",
             f"{keys.hash.name} is not the hash key of {parent.name} in both designs",
