@@ -56,6 +56,7 @@ SHAPING = (
     "ExclusiveStartKey",
 )
 """Parameters that are replaced when the other side serves a Query or Scan."""
+NO_START = "The provided starting key is invalid"
 WHOLE = frozenset(
     {
         "ProjectionExpression",
@@ -239,15 +240,17 @@ def _wanted(table: MigratedTable, dialect: Side, operation: str, body: Body) -> 
 
 
 def _check_page_key(table: MigratedTable, dialect: Side, body: Body) -> None:
-    """A page key holds the keys of its table and index, and nothing else."""
+    """A page key holds the keys of its table and index, each of its type, and nothing else."""
     page = pinned(body["ExclusiveStartKey"], dialect)
     place = table.side(dialect if page.translated else page.side)
     index = place.index(body["IndexName"]) if "IndexName" in body else None
-    wanted = {*place.keys.names, *(index.keys.names if index else ())}
-    if page.key.keys() != wanted:
-        raise ValidationError("The provided starting key is invalid")
-    for value in page.key.values():
-        check_value(value)
+    wanted = {*place.keys.attributes, *(index.keys.attributes if index else ())}
+    if page.key.keys() != {attribute.name for attribute in wanted}:
+        raise ValidationError(NO_START)
+    for attribute in wanted:
+        check_value(page.key[attribute.name])
+        if attribute.type not in page.key[attribute.name]:
+            raise ValidationError(f"{NO_START}: The provided key element does not match the schema")
 
 
 def _search_side(
@@ -326,9 +329,10 @@ async def _foreign(
     request["TableName"] = table.side(side).name
     if "ExclusiveStartKey" in body:
         page = pinned(body["ExclusiveStartKey"], dialect)
-        request["ExclusiveStartKey"] = (
-            key_on(table, page.key, dialect, side) if page.translated else page.key
-        )
+        start = translate_key(table, page.key, dialect, side) if page.translated else page.key
+        if isinstance(start, Problem):
+            raise ValidationError(NO_START)
+        request["ExclusiveStartKey"] = start
     if wanted.key is not None:
         _translate_query(table, dialect, side, body, wanted.key, request)
     shape = wanted.shape

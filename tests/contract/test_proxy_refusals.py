@@ -175,3 +175,18 @@ def test_no_path_leads_into_a_key(twin: Twin) -> None:
         get = {"TableName": name, "Key": key, "ExpressionAttributeNames": names, **shown}
         assert "error" in heard(twin, "transact_get_items", TransactItems=[{"Get": get}])
     untouched(twin, "tasks")
+
+
+def test_a_page_key_of_another_kind(twin: Twin) -> None:
+    """It holds the keys of its table, each of its type, whichever side serves the page."""
+    twin.rig.stand(twin.phase, read_share=100)
+    name, key = twin.name("notes"), twin.note_key()
+    hash_name, hash_value = next(iter(key.items()))
+    query = {"TableName": name, "KeyConditionExpression": f"{hash_name} = :h",
+             "ExpressionAttributeValues": {":h": hash_value}}  # fmt: skip
+    for attribute in key:
+        wrong = {**key, attribute: {"N": "1"}}
+        for operation, asked in (("query", query), ("scan", {"TableName": name})):
+            refused = heard(twin, operation, **asked, ExclusiveStartKey=wrong)
+            assert refused["error"] == "ValidationException"
+            assert "dualwrite" not in refused["message"]

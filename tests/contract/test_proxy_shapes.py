@@ -45,6 +45,8 @@ def test_what_a_read_may_not_ask_for(twin: Twin, share: int) -> None:
         ("Query", {**query, "ExclusiveStartKey": {**twin.note_key(), "dw_page": "x"}}),
         ("Query", {**query, "ExclusiveStartKey": {"v": {"S": "x"}}}),
         ("Query", {**query, "ExclusiveStartKey": {hash_name: "x"}}),
+        ("Query", {**query, "ExclusiveStartKey": {**twin.note_key(), "note_id": {"N": "1"}}}),
+        ("Query", {**query, "ExclusiveStartKey": {**twin.note_key(), hash_name: {"N": "1"}}}),
         ("Query", {**query, "ExpressionAttributeValues": {":h": "x"}}),
         ("Query", {"TableName": twin.name("notes")}),
         ("Query", {**query, "AttributesToGet": ["v"]}),
