@@ -152,6 +152,8 @@ class Copier:
                     found[at] = Copied.PRESENT
                 elif code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
+            put = [item for at, item in wanted.items() if found[at] is Copied.COPIED]
+            await requests.take_back_late(self._dynamo, self._epochs, state, table.new, put)
             return found
         except EngineError as error:
             if _is_throttled(error):
@@ -189,7 +191,7 @@ class Copier:
             for _ in range(TRANSACTIONS_MAX):
                 if not members:
                     break
-                failed = await self._transacted(state, members)
+                failed = await self._transacted(table, state, members)
                 if not failed:
                     return [Copied.COPIED if at in members else one for at, one in enumerate(found)]
                 for at in failed:
@@ -202,7 +204,10 @@ class Copier:
         return found
 
     async def _transacted(
-        self, state: TableState, members: Mapping[int, Sequence[Mapping[str, Any]]]
+        self,
+        table: MigratedTable,
+        state: TableState,
+        members: Mapping[int, Sequence[Mapping[str, Any]]],
     ) -> set[int]:
         """Write the items of these places, or say whose conditions kept all from being written.
         Raises LeaseExpired, EngineError."""
@@ -221,6 +226,8 @@ class Copier:
             if not failed or _is_throttled(error):
                 raise
             return failed
+        put = [write["Put"]["Item"] for write in writes if "Put" in write]
+        await requests.take_back_late(self._dynamo, self._epochs, state, table.new, put)
         return set()
 
     async def copy(self, table: MigratedTable, item: Item) -> Copied:
@@ -273,8 +280,7 @@ class Copier:
                 self._dynamo, self._epochs, state, "UpdateItem", request
             ):
                 return None
-        request = put_if_absent(table, seen.wanted)
-        fresh = await self._accepted(state, "PutItem", request)
+        fresh = await requests.put_absent(self._dynamo, self._epochs, state, table.new, seen.wanted)
         return Copied.COPIED if fresh else Copied.PRESENT
 
     async def _add(
@@ -323,13 +329,7 @@ def _members(table: MigratedTable, item: Item, seen: Comparison) -> list[dict[st
     if seen.annotation is not None:
         annotate = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
         members.append({"Update": annotate})
-    return [*members, {"Put": put_if_absent(table, seen.wanted)}]
-
-
-def put_if_absent(table: MigratedTable, item: Item) -> dict[str, Any]:
-    """The write of a copy: it never overwrites anything."""
-    guard = guards.Guard().absent(table.new.keys.hash.name)
-    return {"TableName": table.new.name, "Item": item, **guard.request()}
+    return [*members, {"Put": requests.put_if_absent(table.new, seen.wanted)}]
 
 
 def _is_throttled(error: EngineError) -> bool:

@@ -255,6 +255,8 @@ class Reconciler:
     ) -> bool:
         """Put or delete the follower's copy, if it still is as observed."""
         place = table.side(state.phase.leader.other)
+        if observed is None and seen.wanted is not None:
+            return await requests.put_absent(self._dynamo, self._epochs, state, place, seen.wanted)
         guard = guards.unchanged_since(observed, place.keys.hash.name)
         request: dict[str, Any] = {"TableName": place.name, **guard.request()}
         if seen.wanted is None:

@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualwrite.core.errors import Refused
-from dualwrite.core.guards import Guard, sources
+import structlog
+
+from dualwrite.core.errors import EngineError, LeaseExpired, Refused
+from dualwrite.core.guards import Guard, sources, unchanged_since
 from dualwrite.core.items import Item, Key, KeySchema, key_token
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs
-from dualwrite.core.spec import MigratedTable
+from dualwrite.core.spec import MigratedTable, TableSide
 from dualwrite.core.vouching import vouch
 
+log = structlog.get_logger()
+
+TAKE_BACK_TRIES = 5
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
@@ -27,6 +32,57 @@ async def accepted(
             return False
         raise
     return True
+
+
+def put_if_absent(place: TableSide, item: Item) -> dict[str, Any]:
+    """The write of a copy that overwrites nothing."""
+    guard = Guard().absent(place.keys.hash.name)
+    return {"TableName": place.name, "Item": item, **guard.request()}
+
+
+async def put_absent(
+    dynamo: Dynamo, epochs: Epochs, state: TableState, place: TableSide, item: Item
+) -> bool:
+    """Put a copy where none is, as ``accepted`` sends: whether none was."""
+    fresh = await accepted(dynamo, epochs, state, "PutItem", put_if_absent(place, item))
+    if fresh:
+        await take_back_late(dynamo, epochs, state, place, [item])
+    return fresh
+
+
+async def take_back_late(
+    dynamo: Dynamo, epochs: Epochs, state: TableState, place: TableSide, items: Sequence[Item]
+) -> None:
+    """Remove copies again that were just put where none was, if they might not have been sent any
+    more: this process may have been stopped in the middle of the send, while the lead moved and a
+    client deleted what they are copies of. No guard tells "deleted" from "never there".
+
+    Raises LeaseExpired after it has removed them.
+    """
+    try:
+        vouch(epochs, state)
+    except LeaseExpired:
+        for item in items:
+            await _take_back(dynamo, place, item)
+        raise
+
+
+async def _take_back(dynamo: Dynamo, place: TableSide, item: Item) -> None:
+    """Under the stamp that was put: whoever has written since is right."""
+    guard = unchanged_since(item, place.keys.hash.name)
+    key = {name: item[name] for name in place.keys.names}
+    request = {"TableName": place.name, "Key": key, **guard.request()}
+    log.warning("a late copy is taken back", table=place.name)
+    for _ in range(TAKE_BACK_TRIES):
+        try:
+            await dynamo.call("DeleteItem", request)
+            return
+        except Refused as error:
+            if error.code == _CONDITION_FAILED:
+                return
+        except EngineError:
+            continue
+    log.error("a late copy stands", table=place.name)
 
 
 async def get_item(dynamo: Dynamo, table: str, key: Key) -> Item | None:

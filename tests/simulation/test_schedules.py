@@ -40,11 +40,23 @@ class Slow:
         return answer
 
 
+class Stopped(Slow):
+    """The same before a write to it arrives: its sender was stopped in the middle of the send."""
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        writes = operation in ("PutItem", "DeleteItem", "TransactWriteItems")
+        if writes and f"'{self._table}'" in str(request):
+            self._meanwhile()
+        return await self._engine.call(operation, request)
+
+
 class Scene:
     """Items that somebody is about to copy or to cure; the last one is of the table in question."""
 
-    def __init__(self, items: Mapping[str, str], slow: str) -> None:
-        """``items``: a key of each table; ``slow``: the table whose reads take long."""
+    def __init__(
+        self, items: Mapping[str, str], slow: str, line: Callable[..., Slow] = Slow
+    ) -> None:
+        """``items``: a key of each table; ``slow``: the table whose reads, or writes, take long."""
         self.migration = migration_of(tuple(items))
         self.table = self.migration.tables[-1]
         self.engine = FakeDynamo()
@@ -56,6 +68,7 @@ class Scene:
         self.sent: list[str] = []
         self.engine.watchers.append(lambda commit: self.sent.append(commit.table))
         self._slow = slow
+        self._line = line
 
     def moved_on(self) -> None:
         """Two epochs later."""
@@ -64,7 +77,7 @@ class Scene:
     def copier(self, meanwhile: Callable[[], None]) -> Copier:
         """Also he who reconciles."""
         dynamo, clock, records = (
-            Slow(self.engine, self._slow, meanwhile),
+            self._line(self.engine, self._slow, meanwhile),
             VirtualClock(),
             MemoryRecords(),
         )
@@ -84,8 +97,15 @@ class Scene:
 
         asyncio.run(go())
 
+    def copy(self, meanwhile: Callable[[], None]) -> None:
+        asyncio.run(self._copied(self.copier(meanwhile)))
+
+    async def _copied(self, copier: Copier) -> None:
+        await copier.copy(self.table, self.item)
+
     def copy_together(self, meanwhile: Callable[[], None]) -> None:
-        other = self.item | {"step_id": {"S": "other"}}
+        [*_, range_name] = self.table.old.keys.names
+        other = self.item | {range_name: {"S": "other"}}
         self.engine.execute("PutItem", {"TableName": self.table.old.name, "Item": other})
         self.sent.clear()
 
@@ -132,3 +152,46 @@ def test_copies_in_one_transaction_are_not_sent_two_epochs_later() -> None:
     with pytest.raises(LeaseExpired):
         scene.copy_together(scene.moved_on)
     assert not scene.sent
+
+
+@pytest.mark.parametrize("how", [Scene.reconcile, Scene.copy, Scene.copy_together])
+def test_a_copy_that_was_stopped_in_its_send_is_taken_back(
+    how: Callable[[Scene, Callable[[], None]], None],
+) -> None:
+    """While it was on its way the lead moved and the clients deleted the rows: nothing in the table
+    tells "deleted" from "never there", so the copies arrive, and have to go again."""
+    scene = Scene(NOTE, "notes-v2", Stopped)
+    scene.reconcile(lambda: None)  # the row has its hidden map: nothing but its copy is wanted
+    [(_, scene.item)] = scene.engine.tables["notes"].all()
+    [(_, copied)] = scene.engine.tables["notes-v2"].all()
+    key = {name: copied[name] for name in scene.table.new.keys.names}
+    scene.engine.execute("DeleteItem", {"TableName": "notes-v2", "Key": key})
+    scene.sent.clear()
+
+    def moved_on_and_deleted() -> None:
+        scene.moved_on()
+        for _, item in list(scene.engine.tables["notes"].all()):
+            key = {name: item[name] for name in scene.table.old.keys.names}
+            scene.engine.execute("DeleteItem", {"TableName": "notes", "Key": key})
+
+    with pytest.raises(LeaseExpired):
+        how(scene, moved_on_and_deleted)
+    assert "notes-v2" in scene.sent
+    assert not list(scene.engine.tables["notes-v2"].all())
+
+
+def test_a_late_copy_that_somebody_wrote_over_stays() -> None:
+    """Only what was put is taken back: a client may have found it and written since."""
+    scene = Scene(NOTE, "notes-v2", Stopped)
+    theirs = {"S": "1700000000001.00000.000004.7e99b335.00000001"}
+
+    def moved_on_then_written_over() -> None:
+        scene.moved_on()
+        for _, item in list(scene.engine.tables["notes-v2"].all()):
+            put = {"TableName": "notes-v2", "Item": {**item, "dw_stamp": theirs}}
+            scene.engine.execute("PutItem", put)
+
+    with pytest.raises(LeaseExpired):
+        scene.reconcile(moved_on_then_written_over)
+    [(_, item)] = scene.engine.tables["notes-v2"].all()
+    assert item["dw_stamp"] == theirs

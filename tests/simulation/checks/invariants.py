@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
-from dualwrite.core.items import OTHER, key_token
+from dualwrite.core.items import OTHER, key_token, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import STREAM
 from dualwrite.core.spec import MigratedTable, Migration
@@ -37,6 +37,8 @@ class Over:
     now: float
     stops: bool
     """Whether processes were stopped and woken in this run."""
+    deaths: Mapping[str, float]
+    """When each process was killed, the last time."""
     still: bool
     """Whether the tables came to rest."""
     count: Callable[[str], None]
@@ -51,6 +53,7 @@ def judge(over: Over) -> None:
             _derived(over, table)
     _histories(over)
     _late(over)
+    _late_copies(over)
     _gaps(over)
     _ends(over)
     _looks(over)
@@ -195,6 +198,19 @@ def _late(over: Over) -> None:
             over.watch.violated(8, "no write is committed under an epoch that is over", str(late))
         elif late.epoch < late.lead_epoch and not _settled(over, late):
             over.watch.violated(8, "what is late is quarantined", str(late))
+
+
+def _late_copies(over: Over) -> None:
+    """A copy that came to the leader after the lead had moved is gone again, unless who sent it
+    died before it could take it back."""
+    for (name, token, side, stamp), (at, actor) in sorted(over.watch.late_copies.items()):
+        standing = over.watch.stories[name, token].items[side]
+        if stamp_of(standing) != stamp or over.deaths.get(actor, -1.0) >= at:
+            continue
+        over.watch.violated(
+            3, "a deleted key stays deleted",
+            f"{actor} put {token} of {name} on {side.value} at {at:.3f}, and it stands",
+        )  # fmt: skip
 
 
 def _settled(over: Over, late: Late) -> bool:

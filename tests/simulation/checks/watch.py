@@ -80,6 +80,9 @@ class Watch:
         """By table: the newest commit up to which no follower was wanted, or copies were not yet
         asked for; FOREVER while that is so."""
         self.late: list[Late] = []
+        self.late_copies: dict[tuple[str, str, Side, str], tuple[float, str]] = {}
+        """Copies that were put where the leader held nothing, by (table, token, side, stamp): when,
+        and by whom."""
         self.quarantined: set[str] = set()
         self.quarantined_keys: set[tuple[str, str]] = set()
         self.late_keys: set[tuple[str, str]] = set()
@@ -158,11 +161,17 @@ class Watch:
         state = self.states.get(table.name)
         puts = commit.before is None or commit.after is None
         if state is not None and side is state.phase.leader and puts:
-            # No guard tells that an item was deleted since it was read to be absent: a consumer
-            # stopped in mid-send over a change of the lead is a limit that is known.
+            # No guard tells that an item was deleted since it was read to be absent: who was
+            # stopped in mid-send over a change of the lead takes it back.
+            text = stamp_of(commit.after) or stamp_of(commit.before) or ""
+            if commit.after is None and (table.name, token, side, text) in self.late_copies:
+                self._count("late copy taken back")
+                del self.late_copies[table.name, token, side, text]
+                return
             self._count("late cure")
             self.late_keys.add((table.name, token))
-            text = stamp_of(commit.after) or stamp_of(commit.before) or ""
+            if commit.before is None:
+                self.late_copies[table.name, token, side, text] = (self._now(), commit.actor)
             self.late.append(
                 Late(
                     table.name, token, side, text, 0, state.epoch, state.lead_epoch, commit.actor

@@ -94,6 +94,8 @@ class Fleet:
         self.lives: dict[str, Life] = {}
         """By slot; the newest life."""
         self.skews: dict[str, float] = {}
+        self.deaths: dict[str, float] = {}
+        """When a process of that name was killed, the last time."""
         self.pace = PACE
         self.closing = False
         self._loop = loop
@@ -124,6 +126,7 @@ class Fleet:
         """SIGKILL, and another life in a while. Not to be called from within a task."""
         life = self.lives[name]
         if not life.lane.dead:
+            self.deaths[name] = self._loop.time()
             self._loop.kill(life.lane)
             self._restart(life)
 

@@ -240,7 +240,7 @@ class World:
         judge(
             Over(
                 self.engine, self.migration, self.history, self.watch, self.first, looks,
-                self.loop.time(), self.plan.stops, still, self._count,
+                self.loop.time(), self.plan.stops, self.fleet.deaths, still, self._count,
             )
         )  # fmt: skip
         for entry in self.history.entries:
