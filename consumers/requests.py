@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from dualwrite.core.errors import EngineError, LeaseExpired, Refused
-from dualwrite.core.guards import Guard, sources, unchanged_since
+from dualwrite.core.guards import Guard, sources, take_back_request
 from dualwrite.core.items import Item, Key, KeySchema, key_token
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs
@@ -68,10 +68,7 @@ async def take_back_late(
 
 
 async def _take_back(dynamo: Dynamo, place: TableSide, item: Item) -> None:
-    """Under the stamp that was put: whoever has written since is right."""
-    guard = unchanged_since(item, place.keys.hash.name)
-    key = {name: item[name] for name in place.keys.names}
-    request = {"TableName": place.name, "Key": key, **guard.request()}
+    request = take_back_request(place, item)
     log.warning("a late copy is taken back", table=place.name)
     for _ in range(TAKE_BACK_TRIES):
         try:

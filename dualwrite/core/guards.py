@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
 from dualwrite.core.phases import Side
-from dualwrite.core.spec import MigratedTable
+from dualwrite.core.spec import MigratedTable, TableSide
 
 
 class Guard:
@@ -62,6 +62,14 @@ def unchanged_since(observed: Item | None, hash_name: str) -> Guard:
     if observed is None:
         return Guard().absent(hash_name)
     return Guard().exists(hash_name).as_was(STAMP, observed)
+
+
+def take_back_request(place: TableSide, item: Item) -> dict[str, Any]:
+    """Delete a copy that was just put, unless somebody has written since: only by a stamp that is
+    the copy's own is it known again."""
+    key = {name: item[name] for name in place.keys.names}
+    guard = unchanged_since(item, place.keys.hash.name)
+    return {"TableName": place.name, "Key": key, **guard.request()}
 
 
 def sources(table: MigratedTable, side: Side) -> tuple[str, ...]:

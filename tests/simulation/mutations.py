@@ -68,9 +68,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a blind backfill put",
-        "consumers.copy",
-        'return {"TableName": table.new.name, "Item": item, **guard.request()}',
-        'return {"TableName": table.new.name, "Item": item}',
+        "consumers.requests",
+        'return {"TableName": place.name, "Item": item, **guard.request()}',
+        'return {"TableName": place.name, "Item": item}',
         ("slow tables",),
         6.0,
     ),
@@ -193,8 +193,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a consumer writes without a look at its lease",
         "consumers.requests",
-        "    vouch(epochs, state)\n",
-        "",
+        "    vouch(epochs, state)\n    try:\n        await dynamo",
+        "    try:\n        await dynamo",
         ("slow calls", "cut from control"),
     ),
     Mutation(
