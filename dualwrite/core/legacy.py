@@ -31,6 +31,7 @@ from dualwrite.core.expressions import (
     SetAction,
     Update,
     ValueAction,
+    check_name,
     check_value,
     judged,
 )
@@ -141,7 +142,7 @@ def _updates(asked: Mapping[str, Any]) -> Update | None:
     adds: list[ValueAction] = []
     deletes: list[ValueAction] = []
     for name, update in asked.items():
-        _named(name)
+        check_name(name)
         value = None if update is None else update.get("Value")
         action = (None if update is None else update.get("Action")) or "PUT"
         if value is None:
@@ -174,7 +175,7 @@ def _updates(asked: Mapping[str, Any]) -> Update | None:
 
 def _expectation(name: str, asked: Mapping[str, Any] | None) -> Condition:
     """One member of Expected: a comparison, or that the attribute is absent or has a value."""
-    _named(name)
+    check_name(name)
     if asked is None:
         raise ValidationError(
             PREFIX + f"ExpectedAttributeValue must not be null for Attribute: {name}"
@@ -316,11 +317,6 @@ def _conjuncts(part: Condition) -> tuple[Condition, ...]:
     return part.parts if isinstance(part, And) else (part,)
 
 
-def _named(name: str) -> None:
-    if not name:
-        raise ValidationError("Empty attribute name")
-
-
 # -- reads -----------------------------------------------------------------------------------
 
 
@@ -330,7 +326,7 @@ def filter_meant(body: Body, parameter: str) -> Condition | None:
         return None
     parts = []
     for name, asked in (body.get(parameter) or {}).items():
-        _named(name)
+        check_name(name)
         if asked is None:
             raise ValidationError(f"The filter condition for an attribute cannot be null: {name}")
         parts.append(_comparison(name, asked["ComparisonOperator"], _values_of(asked)))
@@ -369,7 +365,7 @@ def projection_meant(body: Body) -> Projection | None:
         return None
     seen = set()
     for name in names:
-        _named(name)
+        check_name(name)
         if name in seen:
             raise ValidationError(f"{PREFIX}Duplicate value in attribute name: {name}")
         seen.add(name)

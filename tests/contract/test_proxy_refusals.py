@@ -190,3 +190,25 @@ def test_a_page_key_of_another_kind(twin: Twin) -> None:
             refused = heard(twin, operation, **asked, ExclusiveStartKey=wrong)
             assert refused["error"] == "ValidationException"
             assert "dualwrite" not in refused["message"]
+
+
+@pytest.mark.parametrize("length", [65535, 65536])
+def test_the_length_of_a_name(twin: Twin, length: int) -> None:
+    """65,535 bytes are the most, in expressions and filters too, whichever side serves."""
+    twin.rig.stand(twin.phase, read_share=100)
+    name, long = twin.name("notes"), "x" * length
+    names, values = {"#n": long}, {":v": {"N": "1"}}
+    key = {"TableName": name, "Key": twin.note_key()}
+    for operation, asked in (
+        ("get_item", {**key, "ProjectionExpression": "#n", "ExpressionAttributeNames": names}),
+        ("update_item", {**key, "UpdateExpression": "SET #n = :v",
+                         "ExpressionAttributeNames": names, "ExpressionAttributeValues": values}),
+        ("update_item", {**key, "AttributeUpdates": {long: {"Value": {"N": "2"},
+                                                            "Action": "PUT"}}}),
+        ("delete_item", {**key, "Expected": {long: {"Exists": False}}}),
+        ("scan", {"TableName": name, "ScanFilter": {long: {"ComparisonOperator": "NULL"}}}),
+    ):  # fmt: skip
+        told = heard(twin, operation, **asked)
+        known = told.get("error") in (None, "ConditionalCheckFailedException")
+        assert known == (length == 65535), operation
+        assert known or "must be less than 65536 bytes" in told["message"]

@@ -69,7 +69,7 @@ from dualwrite.core.expressions.updates import (
     parse_projection,
     parse_update,
 )
-from dualwrite.core.expressions.wellformed import check_item, check_value
+from dualwrite.core.expressions.wellformed import check_item, check_name, check_value
 
 __all__ = [
     "CONDITION",
@@ -108,6 +108,7 @@ __all__ = [
     "check_filter",
     "check_item",
     "check_key_paths",
+    "check_name",
     "check_placeholders",
     "check_unused",
     "check_value",

@@ -7,7 +7,7 @@ from functools import lru_cache
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions.syntax import CACHED_TEXTS
 from dualwrite.core.expressions.tokens import tokenise
-from dualwrite.core.expressions.wellformed import check_value
+from dualwrite.core.expressions.wellformed import check_name, check_value
 from dualwrite.core.items import AttributeValue
 
 _NAME = re.compile(r"#[A-Za-z0-9_]+")
@@ -26,11 +26,13 @@ def check_placeholders(
             raise ValidationError("ExpressionAttributeNames must not be empty")
         for key, name in names.items():
             _check_key("ExpressionAttributeNames", _NAME, key)
-            if not name:
+            try:
+                check_name(name)
+            except ValidationError as error:
                 raise ValidationError(
-                    "ExpressionAttributeNames contains invalid value: "
-                    f"Empty attribute name for key {key}"
-                )
+                    f"ExpressionAttributeNames contains invalid value: {error.message} "
+                    f"for key {key}"
+                ) from None
     if values is not None:
         if not values:
             raise ValidationError("ExpressionAttributeValues must not be empty")

@@ -15,6 +15,8 @@ from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.expressions.values import DIGITS_MAX, EXPONENT_MAX, EXPONENT_MIN
 from dualwrite.core.items import canonical_number
 
+NAME_BYTES_MAX = 65535
+"""Seen on AWS by the tests of ScyllaDB Alternator; the documents say 64 KB."""
 DEPTH_MAX = 32
 """AWS: "nested attributes up to 32 levels deep"."""
 
@@ -25,6 +27,16 @@ _DIGITS_WORDING = f"Attempting to store more than {DIGITS_MAX} significant digit
 _INVALID = "One or more parameter values were invalid: "
 
 
+def check_name(name: str) -> None:
+    """The name of an attribute, wherever it stands. Raises ValidationError in DynamoDB's words."""
+    if not name:
+        raise ValidationError("Empty attribute name")
+    if len(name) > NAME_BYTES_MAX // 4 and len(name.encode()) > NAME_BYTES_MAX:
+        raise ValidationError(
+            f"Attribute name is too large, must be less than {NAME_BYTES_MAX + 1} bytes"
+        )
+
+
 def check_item(item: Any) -> None:
     """Every name and value of an item. Raises ClientError in DynamoDB's words."""
     if not isinstance(item, dict):
@@ -32,8 +44,7 @@ def check_item(item: Any) -> None:
     if _is_plain_map(item, 1):
         return
     for name, value in item.items():
-        if not name:
-            raise ValidationError("Empty attribute name")
+        check_name(name)
         check_value(value)
 
 
@@ -119,8 +130,7 @@ def _check_map(content: Any, depth: int) -> None:
     if not isinstance(content, Mapping):
         raise _serialization("Unexpected value type in payload")
     for name, inner in content.items():
-        if not name:
-            raise ValidationError("Empty attribute name")
+        check_name(name)
         check_value(inner, depth + 1)
 
 

@@ -261,6 +261,12 @@ def test_unused_placeholders_are_refused_over_all_expressions() -> None:
             "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a",
         ),
         (
+            {"#a": "\u00e9" * 32768},
+            None,
+            "ExpressionAttributeNames contains invalid value: "
+            "Attribute name is too large, must be less than 65536 bytes for key #a",
+        ),
+        (
             None,
             {":b": {"N": "x"}},
             "ExpressionAttributeValues contains invalid value: "
