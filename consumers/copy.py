@@ -44,8 +44,6 @@ TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
 """AWS: the items of one transaction hold at most 4 MB."""
 TRANSACTIONS_MAX = 3
 """Tries without those that keep the others from being written; then all go one by one."""
-CONDITION_FAILED = "ConditionalCheckFailed"
-"""A cancellation's reason."""
 
 DUPLICATE = frozenset({"DuplicateItem", "DuplicateItemException"})
 """What an INSERT says where an item is; the engines word it differently."""
@@ -153,7 +151,7 @@ class Copier:
                 elif code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
             put = [item for at, item in wanted.items() if found[at] is Copied.COPIED]
-            await requests.take_back_late(self._dynamo, self._epochs, state, table.new, put)
+            await requests.take_back_late(self._dynamo, self._epochs, state, table, put)
             return found
         except EngineError as error:
             if _is_throttled(error):
@@ -221,13 +219,13 @@ class Copier:
             failed = {
                 at
                 for at, reason in zip(owners, reasons, strict=False)
-                if reason.get("Code") == CONDITION_FAILED
+                if reason.get("Code") == requests.CONDITION_FALSE
             }
             if not failed or _is_throttled(error):
                 raise
             return failed
         put = [write["Put"]["Item"] for write in writes if "Put" in write]
-        await requests.take_back_late(self._dynamo, self._epochs, state, table.new, put)
+        await requests.take_back_late(self._dynamo, self._epochs, state, table, put)
         return set()
 
     async def copy(self, table: MigratedTable, item: Item) -> Copied:
@@ -280,7 +278,7 @@ class Copier:
                 self._dynamo, self._epochs, state, "UpdateItem", request
             ):
                 return None
-        fresh = await requests.put_absent(self._dynamo, self._epochs, state, table.new, seen.wanted)
+        fresh = await requests.put_absent(self._dynamo, self._epochs, state, table, seen.wanted)
         return Copied.COPIED if fresh else Copied.PRESENT
 
     async def _add(

@@ -256,7 +256,7 @@ class Reconciler:
         """Put or delete the follower's copy, if it still is as observed."""
         place = table.side(state.phase.leader.other)
         if observed is None and seen.wanted is not None:
-            return await requests.put_absent(self._dynamo, self._epochs, state, place, seen.wanted)
+            return await requests.put_absent(self._dynamo, self._epochs, state, table, seen.wanted)
         guard = guards.unchanged_since(observed, place.keys.hash.name)
         request: dict[str, Any] = {"TableName": place.name, **guard.request()}
         if seen.wanted is None:

@@ -10,13 +10,15 @@ from dualwrite.core.guards import Guard, sources, take_back_request
 from dualwrite.core.items import Item, Key, KeySchema, key_token
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs
+from dualwrite.core.settle import condition_failed, reasons_of
 from dualwrite.core.spec import MigratedTable, TableSide
 from dualwrite.core.vouching import vouch
 
 log = structlog.get_logger()
 
 TAKE_BACK_TRIES = 5
-_CONDITION_FAILED = "ConditionalCheckFailedException"
+CONDITION_FALSE = "ConditionalCheckFailed"
+"""How a transaction words it."""
 
 
 async def accepted(
@@ -28,7 +30,7 @@ async def accepted(
     try:
         await dynamo.call(operation, request)
     except Refused as error:
-        if error.code == _CONDITION_FAILED:
+        if condition_failed(error):
             return False
         raise
     return True
@@ -41,21 +43,22 @@ def put_if_absent(place: TableSide, item: Item) -> dict[str, Any]:
 
 
 async def put_absent(
-    dynamo: Dynamo, epochs: Epochs, state: TableState, place: TableSide, item: Item
+    dynamo: Dynamo, epochs: Epochs, state: TableState, table: MigratedTable, item: Item
 ) -> bool:
-    """Put a copy where none is, as ``accepted`` sends: whether none was."""
-    fresh = await accepted(dynamo, epochs, state, "PutItem", put_if_absent(place, item))
+    """Put the follower's copy where none is, as ``accepted`` sends: whether none was."""
+    request = put_if_absent(table.side(state.phase.leader.other), item)
+    fresh = await accepted(dynamo, epochs, state, "PutItem", request)
     if fresh:
-        await take_back_late(dynamo, epochs, state, place, [item])
+        await take_back_late(dynamo, epochs, state, table, [item])
     return fresh
 
 
 async def take_back_late(
-    dynamo: Dynamo, epochs: Epochs, state: TableState, place: TableSide, items: Sequence[Item]
+    dynamo: Dynamo, epochs: Epochs, state: TableState, table: MigratedTable, items: Sequence[Item]
 ) -> None:
     """Remove copies again that were just put where none was, if they might not have been sent any
     more: this process may have been stopped in the middle of the send, while the lead moved and a
-    client deleted what they are copies of. No guard tells "deleted" from "never there".
+    client deleted what they are copies of. No guard of theirs tells "deleted" from "never there".
 
     Raises LeaseExpired after it has removed them.
     """
@@ -63,23 +66,24 @@ async def take_back_late(
         vouch(epochs, state)
     except LeaseExpired:
         for item in items:
-            await _take_back(dynamo, place, item)
+            await _take_back(dynamo, table, state.phase.leader.other, item)
         raise
 
 
-async def _take_back(dynamo: Dynamo, place: TableSide, item: Item) -> None:
-    request = take_back_request(place, item)
-    log.warning("a late copy is taken back", table=place.name)
+async def _take_back(dynamo: Dynamo, table: MigratedTable, side: Side, item: Item) -> None:
+    request = take_back_request(table, side, item)
     for _ in range(TAKE_BACK_TRIES):
         try:
-            await dynamo.call("DeleteItem", request)
-            return
+            await dynamo.call("TransactWriteItems", request)
         except Refused as error:
-            if error.code == _CONDITION_FAILED:
-                return
+            if CONDITION_FALSE in {reason.get("Code") for reason in reasons_of(error)}:
+                return  # it is right as it is, or somebody has written since
         except EngineError:
             continue
-    log.error("a late copy stands", table=place.name)
+        else:
+            log.warning("a late copy was taken back", table=table.name, side=side.value)
+            return
+    log.error("a late copy stands", table=table.name, side=side.value)
 
 
 async def get_item(dynamo: Dynamo, table: str, key: Key) -> Item | None:

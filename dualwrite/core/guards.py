@@ -5,7 +5,8 @@ from typing import Any, Self
 
 from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
 from dualwrite.core.phases import Side
-from dualwrite.core.spec import MigratedTable, TableSide
+from dualwrite.core.spec import MigratedTable
+from dualwrite.core.transform import Problem, translate_key
 
 
 class Guard:
@@ -29,6 +30,13 @@ class Guard:
         if name not in item:
             return self.absent(name)
         self._clauses.append(f"{self.name(name)} = {self.value(item[name])}")
+        return self
+
+    def differs(self, name: str, item: Mapping[str, AttributeValue]) -> Self:
+        """The attribute is not what ``item`` says of it, or there is none."""
+        placeholder = self.name(name)
+        other = f"{placeholder} <> {self.value(item[name])}"
+        self._clauses.append(f"(attribute_not_exists({placeholder}) OR {other})")
         return self
 
     def name(self, name: str) -> str:
@@ -64,12 +72,21 @@ def unchanged_since(observed: Item | None, hash_name: str) -> Guard:
     return Guard().exists(hash_name).as_was(STAMP, observed)
 
 
-def take_back_request(place: TableSide, item: Item) -> dict[str, Any]:
-    """Delete a copy that was just put, unless somebody has written since: only by a stamp that is
-    the copy's own is it known again."""
+def take_back_request(table: MigratedTable, side: Side, item: Item) -> dict[str, Any]:
+    """The transaction that deletes a copy which was just put on ``side``, unless somebody has
+    written it since, or the other side still holds what it is a copy of."""
+    place, there = table.side(side), table.side(side.other)
     key = {name: item[name] for name in place.keys.names}
-    guard = unchanged_since(item, place.keys.hash.name)
-    return {"TableName": place.name, "Key": key, **guard.request()}
+    original = translate_key(table, key, side, side.other)
+    assert not isinstance(original, Problem), "what is a copy has a place on the other side"
+    gone = Guard().differs(STAMP, item)
+    mine = unchanged_since(item, place.keys.hash.name)
+    return {
+        "TransactItems": [
+            {"ConditionCheck": {"TableName": there.name, "Key": original, **gone.request()}},
+            {"Delete": {"TableName": place.name, "Key": key, **mine.request()}},
+        ]
+    }
 
 
 def sources(table: MigratedTable, side: Side) -> tuple[str, ...]:

@@ -195,3 +195,11 @@ def test_a_late_copy_that_somebody_wrote_over_stays() -> None:
         scene.reconcile(moved_on_then_written_over)
     [(_, item)] = scene.engine.tables["notes-v2"].all()
     assert item["dw_stamp"] == theirs
+
+
+def test_a_late_copy_of_what_the_leader_still_holds_stays() -> None:
+    """The lease ran out for a moment and nothing has moved: readers of the copy miss nothing."""
+    scene = Scene(NOTE, "notes-v2", Stopped)
+    with pytest.raises(LeaseExpired):
+        scene.reconcile(lambda: setattr(scene.epochs, "expired", True))
+    assert len(list(scene.engine.tables["notes-v2"].all())) == 1
