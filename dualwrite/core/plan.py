@@ -8,13 +8,12 @@ expression, under the guard alone.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
+from dualwrite.core.assembling import Action, Expressions, conjunct
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Condition,
-    Placeholders,
     Update,
     condition_syntax,
     creates,
@@ -22,7 +21,6 @@ from dualwrite.core.expressions import (
     names_written,
     parse_condition,
     parse_update,
-    placeholders_in,
     rename,
     render,
     update_syntax,
@@ -33,9 +31,6 @@ from dualwrite.core.phases import Side
 from dualwrite.core.requests import MAKES, Body, Verb, Wish
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Problem, Row, translate_key
-
-Action = dict[str, Any]
-"""Members of one write that a single call and a transaction share."""
 
 KEY_NAME = "#dw_key"
 STAMP_VALUE = ":dw_stamp"
@@ -51,9 +46,6 @@ _SYNTAX: Mapping[str, Callable[[str, str], object]] = {
     "UpdateExpression": update_syntax,
 }
 
-_SET = re.compile(r"(?<![#:.\w])SET(?=[\s#])", re.IGNORECASE)
-_OR = re.compile(r"\bOR\b", re.IGNORECASE)
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -61,49 +53,6 @@ class Seen:
 
     exists: bool
     stamp: str | None
-
-
-@dataclass(slots=True)
-class Expressions:
-    """The expressions of one action while it is put together; owns its names and values."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    values: Item = field(default_factory=dict)
-    condition: str | None = None
-    update: str | None = None
-    pool: Placeholders = field(default_factory=Placeholders)
-    """Placeholders of what is written anew in the other dialect's words."""
-
-    def take(self, wish: Wish, text: str) -> None:
-        """Take over what ``text`` uses of the client's names and values: one too many is refused,
-        and not every text of a request ends up in the same action."""
-        used = placeholders_in(text)
-        self.names.update({name: text for name, text in wish.names.items() if name in used})
-        self.values.update({name: value for name, value in wish.values.items() if name in used})
-
-    def require(self, clause: str) -> None:
-        self.condition = clause if self.condition is None else f"{self.condition} AND {clause}"
-
-    def set(self, clause: str) -> None:
-        if not self.update:
-            self.update = f"SET {clause}"
-            return
-        found = _SET.search(self.update)
-        if found is None:
-            self.update = f"SET {clause} {self.update}"
-        else:
-            self.update = f"{self.update[: found.end()]} {clause},{self.update[found.end() :]}"
-
-    def into(self, action: Action) -> Action:
-        if self.condition is not None:
-            action["ConditionExpression"] = self.condition
-        if self.update is not None:
-            action["UpdateExpression"] = self.update
-        if names := {**self.names, **self.pool.names}:
-            action["ExpressionAttributeNames"] = names
-        if values := {**self.values, **self.pool.values}:
-            action["ExpressionAttributeValues"] = values
-        return action
 
 
 # -- keys and names ---------------------------------------------------------------------------
@@ -201,38 +150,19 @@ def client_condition(wish: Wish, side: Side, into: Expressions) -> None:
     text = wish.condition_text
     if wish.dialect is side and text is not None:
         into.take(wish, text)
-        into.require(_conjunct(text))
+        into.require(conjunct(text))
         return
     condition = parsed_condition(wish)
     if condition is None:
         return
     if wish.dialect is side:
-        into.require(_conjunct(render(condition, into.pool)))
+        into.require(conjunct(render(condition, into.pool)))
         return
     translated = rename(condition, renames(wish.table), exists=_key_names(wish, side))
-    into.require(_conjunct(render(translated, into.pool)))
+    into.require(conjunct(render(translated, into.pool)))
     if OTHER in names_used(translated):
         into.names[KEY_NAME] = wish.table.side(side).keys.hash.name
         into.require(f"(attribute_exists({OTHER}) OR attribute_not_exists({KEY_NAME}))")
-
-
-def _conjunct(text: str) -> str:
-    """``text`` in parentheses where an OR in it would otherwise escape what is ANDed to it.
-
-    Parentheses around parentheses would be refused by DynamoDB as redundant.
-    """
-    if not _OR.search(text):
-        return text
-    depth, enclosed = 0, text.lstrip().startswith("(")
-    for position, character in enumerate(text.rstrip()):
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            break
-        if depth == 0 and character == ")" and position + 1 < len(text.rstrip()):
-            enclosed = False
-    if depth != 0:
-        raise ValidationError("Invalid ConditionExpression: Syntax error; unbalanced parentheses")
-    return text if enclosed else f"({text})"
 
 
 def _key_names(wish: Wish, side: Side) -> dict[str, str]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dualwrite.core.assembling import Action
 from dualwrite.core.errors import CutOff, EngineError, OutcomeUnknown, Overloaded, Unreachable
 from dualwrite.core.items import STAMP
-from dualwrite.core.plan import OLDER, STAMP_VALUE, Action
+from dualwrite.core.plan import OLDER, STAMP_VALUE
 from dualwrite.core.requests import Verb, Wish
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dualwrite.core import metric_names
+from dualwrite.core.assembling import Action
 from dualwrite.core.errors import (
     THROTTLED,
     CutOff,
@@ -17,7 +18,6 @@ from dualwrite.core.errors import (
 from dualwrite.core.items import Item
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
-    Action,
     Seen,
     follower_delete,
     follower_put,

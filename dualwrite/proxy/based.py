@@ -8,12 +8,12 @@ return values come exactly from the base and the image.
 
 from dataclasses import dataclass, replace
 
+from dualwrite.core.assembling import Action
 from dualwrite.core.errors import Refused, ValidationError
 from dualwrite.core.expressions import apply, creates, holds
 from dualwrite.core.items import Item, canonical, same, stamp_of
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.plan import (
-    Action,
     Seen,
     based_action,
     decided_action,

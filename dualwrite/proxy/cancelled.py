@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from dualwrite.core.assembling import Action
 from dualwrite.core.errors import ClientError, Refused
 from dualwrite.core.items import Item
 from dualwrite.core.phases import Kind, Mode, Phase, TableState
-from dualwrite.core.plan import Action, Seen, check_expressions, lacks_map
+from dualwrite.core.plan import Seen, check_expressions, lacks_map
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,

@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 
 from dualwrite.core import metric_names
+from dualwrite.core.assembling import Action
 from dualwrite.core.breaker import Breaker, Event, State
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Side
-from dualwrite.core.plan import Action
 from dualwrite.core.ports import Clock, Metrics
 from dualwrite.core.repeats import FOR_CLIENTS, MAY_REPEAT, Patience, RetryBudget, Sort, trouble_of
 from dualwrite.core.spec import MigratedTable

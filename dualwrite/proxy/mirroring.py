@@ -1,10 +1,10 @@
 """The follower's write, after the leader has decided."""
 
 from dualwrite.core import metric_names
+from dualwrite.core.assembling import Action
 from dualwrite.core.breaker import Event
 from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
 from dualwrite.core.phases import Mode
-from dualwrite.core.plan import Action
 from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
 from dualwrite.core.settle import (
     Applied,

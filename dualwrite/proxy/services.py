@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from dualwrite.core import metric_names
+from dualwrite.core.assembling import Action
 from dualwrite.core.errors import (
     ClientError,
     CutOff,
@@ -21,7 +22,7 @@ from dualwrite.core.errors import (
 from dualwrite.core.guards import annotation_request, restamp_request
 from dualwrite.core.items import STAMP, Item, Key, key_token, stamp_of
 from dualwrite.core.phases import Side, TableState
-from dualwrite.core.plan import Action, lacks_map, operation_of, refused_problem
+from dualwrite.core.plan import lacks_map, operation_of, refused_problem
 from dualwrite.core.ports import (
     BigTransactionLog,
     Clock,

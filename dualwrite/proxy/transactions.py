@@ -7,6 +7,7 @@ image too. Followers of tables in mirror mode are written after it.
 from collections.abc import Mapping
 
 from dualwrite.core import metric_names
+from dualwrite.core.assembling import Action
 from dualwrite.core.client_tokens import Claim, claim_of
 from dualwrite.core.errors import (
     ClientError,
@@ -19,7 +20,6 @@ from dualwrite.core.items import key_token
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
-    Action,
     absence_check,
     decided_action,
     follower_delete,
