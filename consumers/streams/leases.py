@@ -91,9 +91,7 @@ class Leases:
         for _ in range(TRIES_MAX):
             found = await self._records.read(STREAM, stream.text)
             before = _coverage(now_ms) if found is None else load(StreamProgress, found.value)
-            wanted = replace(
-                before, gaps=before.gaps + 1, gap_at_ms=now_ms, unbroken_since_ms=now_ms
-            )
+            wanted = replace(before, gaps=before.gaps + 1, unbroken_since_ms=now_ms)
             expected = 0 if found is None else found.version
             try:
                 await self._records.write(STREAM, stream.text, dump(wanted), expected=expected)

@@ -234,7 +234,6 @@ class StreamProgress:
     told by ``gaps``, which no clock can turn around."""
     gaps: int = 0
     """How often records were lost unread; it only rises."""
-    gap_at_ms: int = 0
     shards: int = 0
     updated_ms: int = 0
 
