@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.engines_chosen import EngineName, fetched, free_port, lacking, running
+from verifier.rehearsal.jvm import SHORT_LIVED
 
 HOME = Path(__file__).parent / "engines" / "dynamodb-local"
 MAIN = "software.amazon.dynamodb.services.local.main.ServerRunner"
@@ -74,7 +75,8 @@ def running_local() -> Iterator[int]:
     port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         # A command line of the engine's own documentation; it binds all interfaces, no flag helps.
-        command = [java, "-Xmx256m", f"-Djava.io.tmpdir={scratch}", "-cp", str(HOME / "lib" / "*")]
+        command = [java, *SHORT_LIVED, "-Xmx256m", f"-Djava.io.tmpdir={scratch}"]
+        command += ["-cp", str(HOME / "lib" / "*")]
         command += [MAIN, "-inMemory", "-disableTelemetry", "-port", str(port)]
         with running(command, lambda: _answers(port)):
             yield port

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines_chosen import ASKED, KAFKA, EngineName
+
 DUALWRITE = str(Path(sys.executable).with_name("dualwrite"))
 WAIT_SECONDS_MAX = 90.0
+LOCAL = EngineName.DYNAMODB_LOCAL
 
 
 def command(report: Path, *more: str) -> list[str]:
@@ -19,12 +22,20 @@ def command(report: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.timeout(400)
-def test_a_small_migration_passes_with_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "queue"),
+    [(EngineName.MINISTACK, "memory"), (LOCAL, "memory"), (LOCAL, KAFKA)],
+)
+def test_a_small_migration_passes_with_kills(tmp_path: Path, engine: str, queue: str) -> None:
     """Under load and SIGKILLs nothing is lost, resurrected or different, and the exit code and
-    report.json say so; standard output is that report alone."""
+    report.json say so; standard output is that report alone. On whatever engine, and whichever
+    way consumers share their work."""
+    lacks = {engine, queue} - ASKED - {"memory"}
+    if lacks:
+        pytest.skip(f"ENGINES does not name {', '.join(sorted(lacks))}")
     done = subprocess.run(
         command(tmp_path, "--items", "600", "--rate", "40", "--dwell", "0.4", "--seed", "11",
-                "--json"),
+                "--engine", engine, "--queue", queue, "--json"),
         capture_output=True,
         text=True,
         check=False,

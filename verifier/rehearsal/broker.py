@@ -39,7 +39,7 @@ async def start(processes: Processes, wanted: str, folder: Path) -> str:
     jars = await jvm.jars(OWN)
     port = free_port()
     properties = str(_prepared(folder / "broker", port))
-    base = [jvm.java(), LOUD, "-cp", jars]
+    base = [jvm.java(), *jvm.SHORT_LIVED, LOUD, "-cp", jars]
     formatting = ["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER]
     formatted = await asyncio.create_subprocess_exec(
         *base, *formatting, "-c", properties, stdout=asyncio.subprocess.DEVNULL

@@ -63,7 +63,8 @@ async def _local(processes: Processes) -> Engine:
     port = free_port()
     jars = await jvm.jars("dynamodb-local")
     # A command line of the engine's own documentation; it binds all interfaces, no flag helps.
-    command = [jvm.java(), "-Xmx1g", "-cp", jars, LOCAL_MAIN, "-inMemory", "-sharedDb"]
+    command = [jvm.java(), *jvm.SHORT_LIVED, "-Xmx1g", "-cp", jars]
+    command += [LOCAL_MAIN, "-inMemory", "-sharedDb"]
     command += ["-disableTelemetry", "-port", str(port)]
     child = await processes.start_mute("engine", command, {})
     url = f"http://127.0.0.1:{port}"

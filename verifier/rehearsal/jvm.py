@@ -11,6 +11,9 @@ from verifier.rehearsal.processes import ChildFailed
 HOME = Path(__file__).parents[2] / "tests" / "engines"
 FETCH_SECONDS_MAX = 600.0
 JAVA_MIN = 17
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For minutes on few cores: compiling less, and collecting garbage without threads of its own,
+took DynamoDB Local half the processor time a call."""
 
 
 def java() -> str:
