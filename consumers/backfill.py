@@ -37,7 +37,7 @@ class _Owned:
     def __init__(self, records: Records, record: Record, segment: Segment, *, looks: bool) -> None:
         self.segment = segment
         self.looks = looks
-        """Whether most of the next page is thought to be copied already."""
+        """Whether much of the next page is thought to be copied already."""
         self._records = records
         self._record = record
         self._writing = asyncio.Lock()
@@ -187,7 +187,9 @@ class Backfill:
             )
         except StateConflict:
             return  # another consumer was faster
-        owned = _Owned(self._records, taken, mine, looks=order.split > 0)
+        # A page that somebody began and did not end is copied in part.
+        looks = order.split > 0 or bool(segment.started_ms)
+        owned = _Owned(self._records, taken, mine, looks=looks)
         self._running[name] = asyncio.create_task(self._run(table, order, number, owned))
 
     # -- one segment --------------------------------------------------------------------------
@@ -235,8 +237,10 @@ class Backfill:
             try:
                 await self._page(table, order, number, owned)
             except (EngineError, LeaseExpired) as error:
-                # The page is not checkpointed and is done again; all of it may be repeated.
+                # The page is not checkpointed and is done again; all of it may be repeated. What
+                # is copied is only looked at, so that in the end it is done however often it fails.
                 failures += 1
+                owned.looks = True
                 log.warning("page is repeated", table=table.name, error=str(error))
                 await self._effort.back_off(failures)
             else:

@@ -179,6 +179,38 @@ def test_a_killed_consumers_segments_are_taken_over(world: World) -> None:
     run(go())
 
 
+@pytest.mark.parametrize("together", [1, 20])
+def test_a_page_that_breaks_off_goes_on_where_it_was(world: World, together: int) -> None:
+    """A process whose lease runs out again and again in the middle of a page ends it all the same:
+    what was copied before is looked at, and not written once more."""
+
+    async def go() -> None:
+        fill(world, 120)
+        dynamo = world.wire()
+        copied: Counter[str] = Counter()
+        breaks = itertools.count(1)
+
+        async def breaks_off(operation: str, request: Mapping[str, Any]) -> None:
+            puts = [part["Put"] for part in request.get("TransactItems", ()) if "Put" in part]
+            if operation == "PutItem" and request["TableName"] == world.notes.new.name:
+                puts = [request]
+            copied.update(put["Item"]["note_id"]["S"] for put in puts)
+            if puts and not world.epochs.expired and next(breaks) % max(1, 10 // together) == 0:
+                world.epochs.expired = True
+                asyncio.get_running_loop().call_later(0.2, setattr, world.epochs, "expired", False)
+
+        dynamo.before = breaks_off
+        world.order_backfill(world.notes, together=together)
+        async with world.consuming(world.consumer(dynamo=dynamo)):
+            await world.until(lambda: world.backfilled(world.notes))
+            await world.drained()
+        assert world.equal(world.notes)
+        assert len(copied) == 120
+        assert copied.total() < 240
+
+    run(go())
+
+
 @pytest.mark.parametrize("together", [1, 10])
 def test_in_place_rows_are_completed(world: World, together: int) -> None:
     """History of an in-place table gets the derived attributes that it lacks, and the parents of a
