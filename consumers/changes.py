@@ -7,6 +7,9 @@ from typing import Any
 from dualwrite.core.items import HIDDEN, OTHER, STAMP, Item, Key, same, stamp_of, with_types
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+_ROUNDED_MS = {"ddblocal": 59_000}
+"""By Region. AWS rounds creation times "down to the closest second"; DynamoDB Local, which calls
+its Region so, rounds them down to the minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,12 @@ class Change:
     old: Item | None
     new: Item | None
     by_ttl: bool = False
+    rounded_ms: int = 0
+    """By how much more than a second ``created_ms`` may be rounded down."""
+
+    def created_ms_max(self, fetched_ms: int) -> int:
+        """When it was created at the latest, as far as one can tell who fetched it then."""
+        return min(self.created_ms + self.rounded_ms, max(self.created_ms, fetched_ms))
 
     @property
     def only_annotates(self) -> bool:
@@ -59,6 +68,7 @@ def change_of(record: Mapping[str, Any]) -> Change:
         None if old is None else with_types(old),
         None if new is None else with_types(new),
         principal == _TTL_PRINCIPAL,
+        _ROUNDED_MS.get(record.get("awsRegion", ""), 0),
     )
 
 

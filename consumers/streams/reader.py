@@ -136,7 +136,7 @@ class ShardReader:
                 continue
             self._failures = 0
             self._feed.behind(not page.short)
-            await self._hand_on(page.records)
+            await self._hand_on(page)
             self._at_tip = self._finds_tip(page)
             if self._at_tip and len(self._tips) < TIPS_MAX:
                 self._tips.append(Tip(page.sent_ms, page.sent_at, self.prefix.fetched))
@@ -218,16 +218,16 @@ class ShardReader:
             return pace.poll_busy_seconds if page.short else 0.0
         return min(pace.poll_idle_seconds, max(pace.poll_busy_seconds, before * 1.5))
 
-    async def _hand_on(self, records: list[Any]) -> None:
+    async def _hand_on(self, page: Page) -> None:
         fresh: list[tuple[Change, Mark]] = []
-        for record in records:
+        for record in page.records:
             change = change_of(record)
-            mark = self.prefix.add(change.sequence, change.created_ms)
+            mark = self.prefix.add(change.sequence, change.created_ms_max(page.sent_ms))
             if mark is not None:
                 fresh.append((change, mark))
         if not fresh:
             return
-        self._newest_ms = fresh[-1][0].created_ms
+        self._newest_ms = fresh[-1][1].created_ms
         self._feed.wake()
         for start in range(0, len(fresh), SLICE_RECORDS):
             part = fresh[start : start + SLICE_RECORDS]

@@ -451,3 +451,18 @@ def test_the_images_of_a_record_are_the_items(on: Scene) -> None:
         assert (modified.old, modified.new) == (first, second)
 
     on(test)
+
+
+def test_a_record_tells_when_it_was_made(on: Scene) -> None:
+    """To the second, or as coarsely as we know of the engine: whether a reader is behind is told by
+    that."""
+
+    async def test(table: Stage) -> None:
+        clock = SystemClock()
+        before_ms = clock.wall_ms()
+        await table("PutItem", Item=thing("h", 1))
+        [change] = [change_of(record) for record in await table.records(1)]
+        assert change.created_ms <= clock.wall_ms()
+        assert change.created_ms + 1_000 + change.rounded_ms > before_ms
+
+    on(test)

@@ -74,3 +74,15 @@ def test_a_ttl_delete_is_expected() -> None:
 def test_only_adding_hidden_attributes_is_an_annotation(old: Any, new: Any, only: bool) -> None:
     """A hidden attribute that changes its value is a write like any other."""
     assert change_of(record(old, new)).only_annotates is only
+
+
+def test_a_record_was_made_no_later_than_it_was_fetched() -> None:
+    """What DynamoDB Local rounds down to the minute may be a minute younger, and no more."""
+    aws, local = (
+        change_of(record(None, image("1"), awsRegion=region)) for region in ("eu-1", "ddblocal")
+    )
+    assert aws.created_ms == local.created_ms == 12_500
+    assert [aws.created_ms_max(fetched) for fetched in (12_000, 13_000, 99_000)] == [12_500] * 3
+    assert [local.created_ms_max(fetched) for fetched in (12_000, 13_000, 99_000)] == [
+        12_500, 13_000, 71_500
+    ]  # fmt: skip

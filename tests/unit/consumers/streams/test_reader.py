@@ -411,3 +411,26 @@ def test_an_idle_shard_is_asked_ever_less_often() -> None:
         task.cancel()
 
     run(go())
+
+
+@pytest.mark.parametrize(("region", "at_tip"), [("ddblocal", True), ("us-east-1", False)])
+def test_an_engine_that_rounds_to_minutes_has_tips_too(region: str, *, at_tip: bool) -> None:
+    """DynamoDB Local says of a record only in which minute it was made: one of this minute is no
+    old one there, while from AWS it shows that the reader was behind."""
+
+    async def go() -> None:
+        scene = Scene()
+        reading = asyncio.create_task(scene.reader.run())
+        await scene.clock.advance(30.0 - scene.clock.wall_ms() / 1000 % 30)
+        since = scene.clock.monotonic_seconds()
+        for number in range(60):
+            made_ms = scene.clock.wall_ms() // 60_000 * 60_000
+            scene.engine.write("s1", f"k{number}", made_ms)
+            scene.engine.shards["s1"].records[-1]["awsRegion"] = region
+            await scene.clock.advance(0.2)
+            scene.reader.progress()
+        assert (scene.reader.progress().tip_sent_at > since + 5.0) is at_tip
+        assert (scene.reader.progress().lag_seconds < 1.0) is at_tip
+        reading.cancel()
+
+    run(go())
