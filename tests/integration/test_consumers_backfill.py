@@ -195,7 +195,7 @@ def test_a_page_that_breaks_off_goes_on_where_it_was(world: World, together: int
             if operation == "PutItem" and request["TableName"] == world.notes.new.name:
                 puts = [request]
             copied.update(put["Item"]["note_id"]["S"] for put in puts)
-            if puts and not world.epochs.expired and next(breaks) % max(1, 10 // together) == 0:
+            if puts and not world.epochs.expired and next(breaks) % (40 // together) == 0:
                 world.epochs.expired = True
                 asyncio.get_running_loop().call_later(0.2, setattr, world.epochs, "expired", False)
 
