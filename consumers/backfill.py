@@ -237,10 +237,8 @@ class Backfill:
             try:
                 await self._page(table, order, number, owned)
             except (EngineError, LeaseExpired) as error:
-                # The page is not checkpointed and is done again; all of it may be repeated. What
-                # is copied is only looked at, so that in the end it is done however often it fails.
+                # The page is not checkpointed and is done again; all of it may be repeated.
                 failures += 1
-                owned.looks = True
                 log.warning("page is repeated", table=table.name, error=str(error))
                 await self._effort.back_off(failures)
             else:
@@ -256,7 +254,10 @@ class Backfill:
 
         begun = self._clock.monotonic_seconds()
         items, following = await self._pages.scan(table, number, owned.segment, ask())
-        counts = await self._pages.copy(table, items, ask, looks=owned.looks)
+        # If it breaks off it is copied in part, and what is copied will only be looked at: in the
+        # end a page is done, however often it breaks off.
+        looks, owned.looks = owned.looks, True
+        counts = await self._pages.copy(table, items, ask, looks=looks)
         before = owned.segment
         await owned.write(
             checkpoint=following,
