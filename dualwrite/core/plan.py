@@ -274,6 +274,15 @@ def absence_check(wish: Wish, side: Side) -> Action:
     return expressions.into(_target(wish, side, None, ""))
 
 
+def false_check(wish: Wish, side: Side) -> Action:
+    """In place of a write whose condition was found false: what holds of no item, so that the
+    engine says what else is wrong with its transaction, and shows the item."""
+    expressions = Expressions()
+    expressions.names[KEY_NAME] = wish.table.side(side).keys.hash.name
+    expressions.require(f"attribute_exists({KEY_NAME}) AND attribute_not_exists({KEY_NAME})")
+    return expressions.into(_target(wish, side, None, ""))
+
+
 def _require_base(expressions: Expressions, hash_name: str, seen: Seen) -> None:
     if seen.stamp is not None:
         expressions.values[SEEN_VALUE] = {"S": seen.stamp}

@@ -165,6 +165,9 @@ async def client_error(services: Services, parts: list[Part], refused: Refused) 
         if reason.get("Code") == "ConditionalCheckFailed" and not _is_clients(part, reason):
             # Our guard or our base refused it; of the client's own condition nothing is known.
             shown = reason = {"Code": "None"}
+        elif reason.get("Code") == "ConditionalCheckFailed" and part.verb is not Verb.CHECK:
+            # What went upstream in its place may be a check, whose failure engines word otherwise.
+            shown["Message"] = "The conditional request failed"
         if reason.get("Code", "None") == "None":
             bad = [r for r in followers if r.get("Code", "None") != "None"]
             shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason

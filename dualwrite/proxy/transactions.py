@@ -22,6 +22,7 @@ from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     absence_check,
     decided_action,
+    false_check,
     follower_delete,
     follower_put,
     leader_action,
@@ -32,8 +33,18 @@ from dualwrite.core.plan import (
     side_key,
     verb_of,
 )
-from dualwrite.core.requests import Body, Misfit, Verb, managed, parsed_texts, unsupported, wish
+from dualwrite.core.requests import (
+    Body,
+    Misfit,
+    Verb,
+    Wish,
+    managed,
+    parsed_texts,
+    unsupported,
+    wish,
+)
 from dualwrite.core.settle import (
+    CONDITION_FAILED,
     Applied,
     Failed,
     Unknown,
@@ -252,19 +263,30 @@ async def _on_base(services: Services, part: Part, leader: Side) -> None:
     part.seen = base.seen
     # What stands on a base must be newer than it: the base may be younger than this request.
     part.stamp = services.stamps.next(part.state.epoch)
+    try:
+        part.members = [await _decided(services, part, wanted, leader, base)]
+    except ClientError as error:
+        if error.code != CONDITION_FAILED:
+            raise
+        part.members = [(Verb.CHECK, false_check(wanted, leader))]
+
+
+async def _decided(
+    services: Services, part: Part, wanted: Wish, leader: Side, base: based.Base
+) -> tuple[Verb, Action]:
+    """The leader's action on a base; raises the client's error."""
     if based.makes_nothing(wanted, base):
         check = absence_check(wanted, leader)
         if outgrows(check):
             await based.require_condition(services, wanted, base)
             check = decided_action(wanted, leader, part.stamp, base.seen, None)
-        part.members = [(Verb.CHECK, check)]
-        return
+        return Verb.CHECK, check
     if part.verb is Verb.UPDATE:
         after = await based.evaluate(services, wanted, base, None)
         assert after is not None, "an update leaves an item"
         part.after = after.stamped(part.stamp)
     action = await based.leader_write(services, wanted, leader, part.stamp, base, part.after)
-    part.members = [(part.verb if part.verb is Verb.CHECK else verb_of(action), action)]
+    return (part.verb if part.verb is Verb.CHECK else verb_of(action)), action
 
 
 def _follow(part: Part, follower: Side) -> Action:

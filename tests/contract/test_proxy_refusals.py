@@ -212,3 +212,32 @@ def test_the_length_of_a_name(twin: Twin, length: int) -> None:
         known = told.get("error") in (None, "ConditionalCheckFailedException")
         assert known == (length == 65535), operation
         assert known or "must be less than 65536 bytes" in told["message"]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_every_action_of_a_cancelled_transaction_has_its_reason(twin: Twin, shown: bool) -> None:
+    """Also where one of them was found false before anything was sent: on an item that is not
+    there, or whose update cannot be carried out; and each shows its item where that is asked."""
+    name = twin.name("tasks")
+    twin.both("put_item", TableName=name, Item=twin.task(1, v={"S": "text"}))
+    more = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if shown else {}
+    false: dict[str, Any] = {"TableName": name, "ConditionExpression": "v = :one", **more}
+    used: dict[str, Any] = {"ExpressionAttributeValues": ONE}
+    actions = [
+        {"Update": {**false, **used, "Key": twin.task_key(2), "UpdateExpression": "SET w = :one"}},
+        {"Put": {**false, **used, "Item": twin.task(3)}},
+        {"Update": {**false, **used, "Key": twin.task_key(1), "UpdateExpression": "ADD v :one"}},
+        {"Delete": {**false, **used, "Key": twin.task_key(4)}},
+        {"Update": {**false, **used, "Key": twin.task_key(5), "UpdateExpression": "REMOVE v"}},
+    ]
+    if twin.rig.reference:
+        told = twin.both("transact_write_items", TransactItems=actions)
+    else:
+        told = outcome(twin.rig.proxied, "transact_write_items", TransactItems=actions)
+    assert [reason["Code"] for reason in told["CancellationReasons"]] == [
+        "ConditionalCheckFailed"
+    ] * 5
+    assert [("Item" in reason) for reason in told["CancellationReasons"]] == [
+        shown and number == 2 for number in range(5)
+    ]
+    assert len(twin.rig.items("tasks", twin.phase.leader)) == 1

@@ -173,9 +173,10 @@ def unmarked(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def comparable(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what may differ: capacity (hidden attributes have a size), set order, the
-    second spelling of an error's message, which AWS gives and this engine does not, attributes
-    without any, which this engine gives and AWS does not, and the texts of errors in a batch."""
+    """An answer without what may differ: capacity (hidden attributes have a size), set order, zeros
+    at the end of a number, the second spelling of an error's message, which AWS gives and this
+    engine does not, attributes without any, which this engine gives and AWS does not, and the
+    texts of errors in a batch."""
     shown = {
         key: value for key, value in answer.items() if key not in ("ConsumedCapacity", "Message")
     }
@@ -189,10 +190,17 @@ def comparable(answer: dict[str, Any]) -> dict[str, Any]:
 def ordered(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: sorted(inner) if key in ("SS", "NS") else ordered(inner)
+            key: sorted(inner) if key in ("SS", "NS") else _short(ordered(inner), key)
             for key, inner in value.items()
         }
     return [ordered(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _short(value: Any, kind: str) -> Any:
+    """A number without the zeros at its end, which DynamoDB Local leaves in a sum and AWS never."""
+    if kind != "N" or not isinstance(value, str) or "." not in value or "E" in value:
+        return value
+    return value.rstrip("0").rstrip(".")
 
 
 def in_one_order(value: Any) -> Any:
