@@ -9,29 +9,25 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
-from dualwrite.core.backfills import progress_of, segments_prefix
+from dualwrite.copied import newest
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
     AUDIT,
-    BACKFILL,
     BARRIER,
     BIG_TRANSACTIONS,
     BYPASS,
     MEMBER,
     REPAIR,
-    SEGMENT,
     STREAM,
     SWEPT,
     AuditEntry,
-    BackfillOrder,
     Barrier,
     BigTransactions,
     Bypass,
     Member,
     Repair,
-    Segment,
     StreamProgress,
     SweepResult,
     load,
@@ -200,11 +196,10 @@ async def _members(records: Records) -> Mapping[str, Member]:
 
 
 async def _backfill(records: Records, table: str) -> BackfillSeen | Absent:
-    order = await _one(records, BACKFILL, table, BackfillOrder)
-    if order is ABSENT:
+    found = await newest(records, table)
+    if found is None:
         return ABSENT
-    found = await records.list(SEGMENT, segments_prefix(table, order))
-    seen = progress_of(order, [load(Segment, segment.value) for segment in found])
+    order, seen = found
     return BackfillSeen(order.scan, seen.segments, seen.segments_done, order.wanted)
 
 

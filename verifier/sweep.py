@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 
 import structlog
 
+from dualwrite.copied import newest
 from dualwrite.core import metric_names
-from dualwrite.core.backfills import progress_of, segments_prefix
 from dualwrite.core.coverage import gaps_of
 from dualwrite.core.errors import EngineError, LeaseExpired, StateConflict
 from dualwrite.core.phases import Mode, TableState
@@ -30,12 +30,10 @@ from dualwrite.core.ports import (
 )
 from dualwrite.core.records import (
     BACKFILL,
-    SEGMENT,
     STREAM,
     SWEEP,
     SWEPT,
     BackfillOrder,
-    Segment,
     SweepOrder,
     SweepResult,
     dump,
@@ -264,15 +262,10 @@ class Sweeper:
         """The table's backfill run if all of it is done now, else "": also where that is unknown,
         as a sweep must not prove more than it can."""
         try:
-            record = await self._records.read(BACKFILL, table.name)
-            if record is None:
-                return ""
-            order = load(BackfillOrder, record.value)
-            found = await self._records.list(SEGMENT, segments_prefix(table.name, order))
+            found = await newest(self._records, table.name)
         except EngineError:
             return ""
-        seen = progress_of(order, [load(Segment, segment.value) for segment in found])
-        return order.scan if seen.complete else ""
+        return found[0].scan if found is not None and found[1].complete else ""
 
 
 def _with(result: SweepResult, tally: Tally) -> SweepResult:

@@ -3,22 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualwrite.core.backfills import progress_of, segments_prefix
+from dualwrite.copied import newest
+from dualwrite.core.backfills import Progress
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
-    BACKFILL,
     BYPASS,
     QUARANTINE,
     REPAIR,
-    SEGMENT,
     STATE,
     STREAM,
     SWEPT,
     BackfillOrder,
     Bypass,
     Repair,
-    Segment,
     StreamProgress,
     SweepResult,
     load,
@@ -63,17 +61,12 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
 
 async def backfill_of(records: Records, table: MigratedTable) -> dict[str, Any] | None:
     """The newest backfill of a table; None where there was none. Raises EngineError."""
-    record = await records.read(BACKFILL, table.name)
-    if record is None:
-        return None
-    order = load(BackfillOrder, record.value)
-    segments = await records.list(SEGMENT, segments_prefix(table.name, order))
-    return backfill_overview(order, [load(Segment, segment.value) for segment in segments])
+    found = await newest(records, table.name)
+    return None if found is None else backfill_overview(*found)
 
 
-def backfill_overview(order: BackfillOrder, segments: Sequence[Segment]) -> dict[str, Any]:
+def backfill_overview(order: BackfillOrder, seen: Progress) -> dict[str, Any]:
     """Progress of one backfill; ``share`` is 0..1, ``eta_seconds`` None where nothing tells."""
-    seen = progress_of(order, segments)
     return {
         "run": order.run,
         "split": order.split,

@@ -10,7 +10,8 @@ from dualwrite.control.copying import Copying, copying_of
 from dualwrite.control.mover import Mover, Verdicts
 from dualwrite.control.moves import States, targets
 from dualwrite.control.settings import ControlSettings
-from dualwrite.core.backfills import progress_of, segments_for, segments_prefix
+from dualwrite.copied import progress
+from dualwrite.core.backfills import segments_for, segments_prefix
 from dualwrite.core.errors import StateConflict
 from dualwrite.core.phases import Mode, TableState
 from dualwrite.core.ports import Clock, Records, TableSizes
@@ -23,7 +24,6 @@ from dualwrite.core.records import (
     BackfillOrder,
     Command,
     GateVerdict,
-    Segment,
     StreamProgress,
     SweepOrder,
     SweepResult,
@@ -156,8 +156,7 @@ class Orders:
         return seen.unbroken_since_ms > 0 and age_seconds <= EVIDENCE_SECONDS_MAX
 
     async def _complete(self, table: MigratedTable, order: BackfillOrder) -> bool:
-        found = await self._records.list(SEGMENT, segments_prefix(table.name, order))
-        return progress_of(order, [load(Segment, one.value) for one in found]).complete
+        return (await progress(self._records, table.name, order)).complete
 
     async def _revised(
         self, table: MigratedTable, revise: Callable[[BackfillOrder], BackfillOrder]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dualwrite.cli.overview import backfill_overview
+from dualwrite.core.backfills import progress_of
 from dualwrite.core.phases import Phase, TableState
 from dualwrite.core.records import (
     AUDIT,
@@ -94,7 +95,7 @@ HALF = Segment("c", scanned=25, bytes=2500, busy_ms=10_000)
 
 def test_the_estimate_of_a_backfill() -> None:
     """Half done in ten seconds: ten more are left."""
-    shown = backfill_overview(ORDER, [HALF, HALF])
+    shown = backfill_overview(ORDER, progress_of(ORDER, [HALF, HALF]))
     assert (shown["share"], shown["eta_seconds"]) == (0.5, 10.0)
 
 
@@ -114,7 +115,7 @@ def test_a_backfill_claims_no_more_than_is_known(
     order: BackfillOrder, segments: list[Segment], share: float, eta: float | None
 ) -> None:
     """An old estimate never makes it whole, a paused copy has no end, a finished one is whole."""
-    shown = backfill_overview(order, segments)
+    shown = backfill_overview(order, progress_of(order, segments))
     assert (shown["share"], shown["eta_seconds"]) == (share, eta)
     assert shown["complete"] is (share == 1.0)
 
