@@ -265,7 +265,12 @@ class ShardReader:
                 await self._back_off()
                 return None
             case "TrimmedDataAccessException":
-                await self._gap()
+                if self.prefix.position != TRIM_HORIZON or self._horizon_has_moved():
+                    await self._gap()
+                else:
+                    # DynamoDB Local says so to whoever waited for a shard's first record, for it
+                    # numbers the records of all tables in one row. AWS trims after 24 hours.
+                    await self._back_off()
                 return None
             case "ResourceNotFoundException":
                 raise ShardGone(self._shard_id) from error

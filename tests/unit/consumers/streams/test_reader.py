@@ -22,7 +22,7 @@ PACE = Pace(page_records=3, unapplied_records_max=6)
 class Scene:
     """A stream with one shard, and a reader whose records the test applies."""
 
-    def __init__(self, checkpoint: str = "TRIM_HORIZON") -> None:
+    def __init__(self, checkpoint: str = "TRIM_HORIZON", proven_ms: int | None = None) -> None:
         self.clock = VirtualClock()
         self.engine = FakeStreams()
         self.engine.shard("s1")
@@ -33,7 +33,7 @@ class Scene:
         self.lagging = False
         self.reader = ShardReader(
             self.engine, "s1", lambda: self.engine.arn, checkpoint, self, self._gap, self.clock,
-            Effort(self.clock, Random(1), PACE), PACE,
+            Effort(self.clock, Random(1), PACE), PACE, proven_ms=proven_ms,
         )  # fmt: skip
 
     async def take(self, records: Sequence[tuple[Change, Mark]]) -> None:
@@ -154,6 +154,23 @@ def test_throttling_and_lost_answers_only_delay() -> None:
         task = asyncio.create_task(scene.reader.run())
         await scene.clock.until(lambda: bool(scene.taken))
         assert scene.keys == ["a"]
+        task.cancel()
+
+    run(go())
+
+
+@pytest.mark.parametrize(("hours", "gaps"), [(1, 0), (24, 1)])
+def test_a_shard_whose_first_record_is_told_as_trimmed(hours: int, gaps: int) -> None:
+    """DynamoDB Local does so to a reader that waited for it. What AWS trims is a day old: who knew
+    a moment ago that nothing stood there has lost nothing."""
+
+    async def go() -> None:
+        scene = Scene(proven_ms=VirtualClock().wall_ms() - hours * 3_600_000)
+        scene.engine.faults = [refused("TrimmedDataAccessException")]
+        scene.write("a", "b")
+        task = asyncio.create_task(scene.reader.run())
+        await scene.clock.until(lambda: len(scene.taken) == 2)
+        assert scene.gaps == gaps
         task.cancel()
 
     run(go())
