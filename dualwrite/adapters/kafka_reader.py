@@ -20,6 +20,11 @@ from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace
 from dualwrite.core.errors import EngineError
 
 POLL_MS = 50
+"""How long one poll waits for messages while some are held, which may be committed after it."""
+IDLE_MS = 250
+"""The same while none are: only a step back or the end has to wait for it."""
+FETCH_MS = 500
+"""How long a broker may hold back an answer that would be empty; no other request waits for it."""
 JOIN_MS = 2_000
 """How long one poll waits while the member is not in its group yet. The library throws away a join
 that ends between two polls and joins anew, so the polls of a join are long and follow at once."""
@@ -35,8 +40,8 @@ REBALANCE_MS = 30_000
 READY_MAX = 400
 """Messages taken from the broker and not acknowledged; beyond, nothing more is fetched."""
 BACK_OFF_SECONDS = 0.5
-ID_CHECK_TURNS = 40
-"""Turns without a message between two looks at whether the topic is still the one it was."""
+ID_CHECK_SECONDS = 2.0
+"""Without a message, between two looks at whether the topic is still the one it was."""
 LEAVE_SECONDS_MAX = 4.0
 """How long a member that leaves waits for a join to end that has begun."""
 FAREWELL_MS = 2_000
@@ -155,7 +160,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=REBALANCE_MS,
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=FETCH_MS,
             request_timeout_ms=SESSION_MS * 2,
             bootstrap_timeout_ms=REQUEST_MS,
             reconnect_backoff_max_ms=1_000,
@@ -191,27 +196,26 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
     def _read(self, consumer: KafkaConsumer, identity: str, steps_back: int) -> None:
         """Until asked to stop or to step back, or the topic is another: then its offsets mean
         nothing. ``steps_back``: how many there were before this membership."""
-        quiet = 0
+        looked = time.monotonic()
         while not self._leaving and self._steps_back == steps_back:
             self._poll(consumer)
             if self._joining:
                 continue
-            quiet += 1
-            if self._arrived or quiet >= ID_CHECK_TURNS:
-                quiet = 0
+            if self._arrived or time.monotonic() - looked >= ID_CHECK_SECONDS:
+                looked = time.monotonic()
                 if not self._same(identity):
                     log.warning("the topic was made anew", topic=self._topic)
                     return
             self._commit(consumer)
 
     def _poll(self, consumer: KafkaConsumer) -> None:
-        room = READY_MAX - self._shares.held() - len(self._arrived)
+        held = self._shares.held() + len(self._arrived)
+        room = READY_MAX - held
         if room <= 0:
             consumer.pause(*consumer.assignment())
         elif consumer.paused():
             consumer.resume(*consumer.paused())
-        wait_ms = JOIN_MS if self._joining else POLL_MS
-        found = consumer.poll(timeout_ms=wait_ms, max_records=max(1, room))
+        found = consumer.poll(timeout_ms=self._patience_ms(held), max_records=max(1, room))
         for where, records in found.items():
             claim = self._shares.claim(where.partition)
             if claim is not None:
@@ -219,6 +223,11 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
                     Message(where.partition, r.offset, r.key or b"", r.value or b"", claim)
                     for r in records
                 ]
+
+    def _patience_ms(self, held: int) -> int:
+        if self._joining:
+            return JOIN_MS
+        return POLL_MS if held or self._shares.due() else IDLE_MS
 
     def _same(self, identity: str) -> bool:
         """Whether the topic is the one it was; then all that had arrived was of that one too. Where
