@@ -25,6 +25,12 @@ SINGLE_WRITES = frozenset(
     for phase in ("mirror/old", "mirror/new", "done")
     for word in ("old", "new")
 )
+BOTH_SIDED = frozenset(
+    f"{mode}/{lead}-{word}-dialect"
+    for mode in ("mirror", "atomic")
+    for lead in ("old", "new")
+    for word in ("old", "new")
+)
 UNMANAGED = frozenset(f"unmanaged-{word}-dialect" for word in ("old", "new"))
 
 
@@ -55,6 +61,25 @@ KNOWN_WRONG = (
         EngineName.DYNOXIDE, "test_attribute_updates",
         "the old item of an update that makes one is its key, not nothing",
         FOREIGN | ATOMIC, frozenset({"ALL_OLD"}),
+    ),
+    Wrong(
+        EngineName.DYNOXIDE, "test_no_path_leads_into_a_key",
+        "it takes a path behind a key in a filter for the key",
+        BOTH_SIDED,
+    ),
+    Wrong(
+        EngineName.DYNOXIDE, "test_the_length_of_a_name",
+        "it counts what a placeholder stands for into the length of a filter",
+        BOTH_SIDED, frozenset({"65536"}),
+    ),
+    Wrong(
+        EngineName.DYNOXIDE, "test_the_length_of_a_name",
+        "it counts what a placeholder stands for into the length of a filter",
+        frozenset({
+            "mirror/old-new-dialect", "atomic/old-new-dialect", "atomic/new-new-dialect",
+            "mirror/new-new-dialect", "done-new-dialect",
+        }),
+        frozenset({"65535"}),
     ),
     Wrong(
         EngineName.DYNOXIDE, "test_key_conditions_and_filters",
