@@ -295,9 +295,7 @@ class World:
         return row
 
     def items(self, table: MigratedTable, side: Side) -> dict[str, Item]:
-        place = table.side(side)
-        pages = self.boto.get_paginator("scan").paginate(TableName=place.name, ConsistentRead=True)
-        return {key_token(item, place.keys): item for page in pages for item in page["Items"]}
+        return items_of(self.boto, table, side)
 
     def item(self, table: MigratedTable, side: Side, like: Item) -> Item | None:
         place = table.side(side)
@@ -307,23 +305,35 @@ class World:
 
     def equal(self, table: MigratedTable, leader: Side = Side.OLD) -> bool:
         """Whether the follower is T of the leader exactly: nothing missing, extra, different."""
-        theirs = self.items(table, leader.other)
-        other = table.side(leader.other).keys
-        for item in self.items(table, leader).values():
-            seen = compare(table, leader, item, None)
-            assert isinstance(seen, Comparison)
-            if seen.wanted is None:
-                continue
-            found = theirs.pop(key_token(seen.wanted, other), None)
-            again = compare(table, leader, item, found)
-            assert isinstance(again, Comparison)
-            if again.verdict is not Verdict.MATCH or again.annotation is not None:
-                return False
-        return not theirs
+        return are_equal(self.boto, table, leader)
 
     def set_phase(self, table: MigratedTable, phase: Phase, *, epoch: int = 2) -> None:
         lead = epoch if phase.leader is Side.NEW else 0
         self.epochs.states[table.name] = TableState(table.name, epoch, phase, lead_epoch=lead)
+
+
+def items_of(boto: Any, table: MigratedTable, side: Side) -> dict[str, Item]:
+    """All that one side holds, by key."""
+    place = table.side(side)
+    pages = boto.get_paginator("scan").paginate(TableName=place.name, ConsistentRead=True)
+    return {key_token(item, place.keys): item for page in pages for item in page["Items"]}
+
+
+def are_equal(boto: Any, table: MigratedTable, leader: Side = Side.OLD) -> bool:
+    """Whether the follower is T of the leader exactly: nothing missing, extra, different."""
+    theirs = items_of(boto, table, leader.other)
+    other = table.side(leader.other).keys
+    for item in items_of(boto, table, leader).values():
+        seen = compare(table, leader, item, None)
+        assert isinstance(seen, Comparison)
+        if seen.wanted is None:
+            continue
+        found = theirs.pop(key_token(seen.wanted, other), None)
+        again = compare(table, leader, item, found)
+        assert isinstance(again, Comparison)
+        if again.verdict is not Verdict.MATCH or again.annotation is not None:
+            return False
+    return not theirs
 
 
 def note(number: int, tenant: str = "acme-prod", **more: str) -> Item:

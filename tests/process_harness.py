@@ -21,9 +21,9 @@ COMMAND = (sys.executable, "-m", "dualwrite.cli.main")
 WAIT_SECONDS_MAX = 60.0
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], seconds_max: float = WAIT_SECONDS_MAX) -> None:
     """Wait for a condition, with a bound."""
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    deadline = time.monotonic() + seconds_max
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass in time"
         time.sleep(0.05)
