@@ -32,6 +32,7 @@ from dualwrite.core.errors import (
 from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
+from dualwrite.core.settle import CONDITION_FALSE
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Answers, Question
@@ -219,7 +220,7 @@ class Copier:
             failed = {
                 at
                 for at, reason in zip(owners, reasons, strict=False)
-                if reason.get("Code") == requests.CONDITION_FALSE
+                if reason.get("Code") == CONDITION_FALSE
             }
             if not failed or _is_throttled(error):
                 raise
@@ -274,9 +275,7 @@ class Copier:
             return Copied.LEFT
         if seen.annotation is not None:
             request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
-            if not await requests.accepted(
-                self._dynamo, self._epochs, state, "UpdateItem", request
-            ):
+            if not await self._accepted(state, "UpdateItem", request):
                 return None
         fresh = await requests.put_absent(self._dynamo, self._epochs, state, table, seen.wanted)
         return Copied.COPIED if fresh else Copied.PRESENT

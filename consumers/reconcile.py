@@ -176,9 +176,7 @@ class Reconciler:
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
             request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
-            if not await requests.accepted(
-                self._dynamo, self._epochs, state, "UpdateItem", request
-            ):
+            if not await self._accepted(state, "UpdateItem", request):
                 return None
         follower_key = place[leader.other]
         if seen.verdict is not Verdict.MATCH:
@@ -209,9 +207,7 @@ class Reconciler:
         seen = await self._compared_in_place(table, item)
         if seen.verdict is not Verdict.MATCH and item is not None and seen.wanted is not None:
             request = requests.cure_in_place_request(table, item, seen.wanted)
-            if not await requests.accepted(
-                self._dynamo, self._epochs, state, "UpdateItem", request
-            ):
+            if not await self._accepted(state, "UpdateItem", request):
                 return None
         return await self._judged(table, dirty, seen, nowhere=False)
 

@@ -10,15 +10,13 @@ from dualwrite.core.guards import Guard, sources, take_back_request
 from dualwrite.core.items import Item, Key, KeySchema, key_token
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs
-from dualwrite.core.settle import condition_failed, reasons_of
+from dualwrite.core.settle import CONDITION_FALSE, condition_failed, reasons_of
 from dualwrite.core.spec import MigratedTable, TableSide
 from dualwrite.core.vouching import vouch
 
 log = structlog.get_logger()
 
 TAKE_BACK_TRIES = 5
-CONDITION_FALSE = "ConditionalCheckFailed"
-"""How a transaction words it."""
 
 
 async def accepted(

@@ -104,3 +104,12 @@ def kafka() -> Iterator[Broker]:
             yield broker
         finally:
             broker.kill()
+
+
+@pytest.fixture
+def own_broker(kafka: Broker, tmp_path: Path) -> Iterator[Broker]:
+    """A broker for one test, which may do with it what it likes."""
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.kill()

@@ -15,6 +15,8 @@ from dualwrite.core.items import STAMP, Item, stamp_of
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CANCELED = "TransactionCanceledException"
+CONDITION_FALSE = "ConditionalCheckFailed"
+"""The reason of a cancelled transaction's action whose condition did not hold."""
 
 
 @dataclass(frozen=True, slots=True)

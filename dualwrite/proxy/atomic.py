@@ -31,6 +31,7 @@ from dualwrite.core.repeats import Sort
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,
+    CONDITION_FALSE,
     Applied,
     ConditionFalse,
     Failed,
@@ -184,7 +185,7 @@ def _judge(refused: Refused, seen: Seen | None, stamp: str) -> Outcome:
         return Failed(refused)
     reasons = reasons_of(refused)
     items = [reason.get("Item") or None for reason in reasons]
-    failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
+    failed = [reason.get("Code") == CONDITION_FALSE for reason in reasons]
     if failed[:1] == [True]:
         if seen is None:
             return judge_guarded(items[0], stamp)

@@ -10,6 +10,8 @@ from dualwrite.core.plan import Seen, check_expressions, lacks_map
 from dualwrite.core.requests import Body, Verb, Wish
 from dualwrite.core.settle import (
     CANCELED,
+    CONDITION_FAILED,
+    CONDITION_FALSE,
     ConditionFalse,
     is_conflict,
     is_invalid,
@@ -23,7 +25,7 @@ from dualwrite.proxy.services import Services, mapped, passed
 from dualwrite.proxy.views import client_item
 
 REASONS = {
-    "ConditionalCheckFailedException": "ConditionalCheckFailed",
+    CONDITION_FAILED: CONDITION_FALSE,
     "ValidationException": "ValidationError",
 }
 """How a transaction words what a single call is refused for."""
@@ -102,11 +104,11 @@ async def again(services: Services, parts: list[Part], refused: Refused) -> bool
         if await _restamped(services, part, (reason, *followers)):
             ours = True
             continue
-        ours = ours or any(r.get("Code") == "ConditionalCheckFailed" for r in followers)
+        ours = ours or any(r.get("Code") == CONDITION_FALSE for r in followers)
         code = reason.get("Code", "None")
         if code == "None":
             continue
-        if code != "ConditionalCheckFailed":
+        if code != CONDITION_FALSE:
             return False
         judged = _judge(part, reason)
         if isinstance(judged, ConditionFalse) and not await _mapped(services, part, judged):
@@ -162,15 +164,15 @@ async def client_error(services: Services, parts: list[Part], refused: Refused) 
     reasons: list[Body] = []
     for part, reason, followers in _leader_reasons(parts, refused):
         shown: Body = reason
-        if reason.get("Code") == "ConditionalCheckFailed" and not _is_clients(part, reason):
+        if reason.get("Code") == CONDITION_FALSE and not _is_clients(part, reason):
             # Our guard or our base refused it; of the client's own condition nothing is known.
             shown = reason = {"Code": "None"}
-        elif reason.get("Code") == "ConditionalCheckFailed" and part.verb is not Verb.CHECK:
+        elif reason.get("Code") == CONDITION_FALSE and part.verb is not Verb.CHECK:
             # What went upstream in its place may be a check, whose failure engines word otherwise.
             shown["Message"] = "The conditional request failed"
         if reason.get("Code", "None") == "None":
             bad = [r for r in followers if r.get("Code", "None") != "None"]
-            shown = bad[0] if bad and bad[0]["Code"] != "ConditionalCheckFailed" else reason
+            shown = bad[0] if bad and bad[0]["Code"] != CONDITION_FALSE else reason
         item = shown.pop("Item", None)
         if item and part.wish is not None and part.state is not None:
             if part.wish.wants_old_on_failure:

@@ -6,13 +6,19 @@ from dualwrite.core.client_tokens import Claim, Standing, mismatch
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.plan import side_key
 from dualwrite.core.requests import Body, Verb
-from dualwrite.core.settle import CANCELED, is_conflict, reasons_of, unreachable_error
+from dualwrite.core.settle import (
+    CANCELED,
+    CONDITION_FALSE,
+    is_conflict,
+    reasons_of,
+    unreachable_error,
+)
 from dualwrite.proxy.cancelled import Part
 from dualwrite.proxy.services import Services, log
 from dualwrite.proxy.views import capacity_as
 
 MISMATCH = "IdempotentParameterMismatchException"
-_OF_CONDITIONS = frozenset({"None", "ConditionalCheckFailed"})
+_OF_CONDITIONS = frozenset({"None", CONDITION_FALSE})
 
 
 def member(services: Services, claim: Claim) -> Body:

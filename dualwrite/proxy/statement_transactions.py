@@ -10,7 +10,7 @@ from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.partiql import Change, Exists, Remove, Select, shown
 from dualwrite.core.requests import Body
-from dualwrite.core.settle import CANCELED
+from dualwrite.core.settle import CANCELED, CONDITION_FALSE
 from dualwrite.proxy import batch_reads, transactions
 from dualwrite.proxy.cancelled import cancelled
 from dualwrite.proxy.services import Services, call
@@ -121,7 +121,7 @@ def _reasoned(said: list[Said], error: ClientError) -> ClientError:
         return error
     reasons = []
     for each, reason in zip(said, error.fields["CancellationReasons"], strict=True):
-        if each.inserts and reason.get("Code") == "ConditionalCheckFailed":
+        if each.inserts and reason.get("Code") == CONDITION_FALSE:
             reasons.append({"Code": "ValidationError", "Message": DUPLICATE})
         else:
             reasons.append(reason)

@@ -4,9 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +21,9 @@ from dualwrite.core.phases import Side
 from dualwrite.core.ports import Lane, WorkQueue
 from tests.consumer_harness import QUICK, WAIT_SECONDS_MAX, Life, Mortal, World, note, run
 from tests.integration.test_consumers_share import Members, mortal
-from tests.kafka_local import Broker, kafka
+from tests.kafka_local import Broker, kafka, own_broker
 
-__all__ = ["kafka"]
+__all__ = ["kafka", "own_broker"]
 
 pytestmark = pytest.mark.timeout(400)
 """A broker takes a minute to start on a machine that has other things to do."""
@@ -36,15 +34,6 @@ ROWS = 40
 @pytest.fixture
 def world(engine: str, boto: Any, table_prefix: str) -> World:
     return World(engine, boto, table_prefix, pace=PACE)
-
-
-@pytest.fixture
-def own_broker(kafka: Broker, tmp_path: Path) -> Iterator[Broker]:
-    """A broker for one test, which may do with it what it likes."""
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 async def joined(broker: Broker, prefix: str) -> WorkQueue:

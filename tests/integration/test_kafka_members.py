@@ -1,9 +1,8 @@
 """Members of a real Kafka group come, go, and stay while the broker does not answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,24 +15,15 @@ from dualwrite.adapters.kafka_topics import KafkaPlace, Topics
 from dualwrite.core.errors import EngineError
 from dualwrite.core.ports import Job, Lane, Parcel, WorkQueue
 from tests.consumer_harness import WAIT_SECONDS_MAX, run
-from tests.kafka_local import Broker, kafka
+from tests.kafka_local import Broker, kafka, own_broker
 
-__all__ = ["kafka"]
+__all__ = ["kafka", "own_broker"]
 
 pytestmark = pytest.mark.timeout(400)
 """A broker takes a minute to start on a machine that has other things to do."""
 PARCELS = [Parcel(f"k{number}", {"n": number}) for number in range(40)]
 
 Member = Callable[[], Awaitable[WorkQueue]]
-
-
-@pytest.fixture
-def own_broker(kafka: Broker, tmp_path: Path) -> Iterator[Broker]:
-    """A broker for one test, which may do with it what it likes."""
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 @asynccontextmanager

@@ -186,7 +186,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a transaction's guard is told as its client's false condition",
         "dualwrite.proxy.cancelled",
-        'if reason.get("Code") == "ConditionalCheckFailed" and not _is_clients(part, reason):',
+        'if reason.get("Code") == CONDITION_FALSE and not _is_clients(part, reason):',
         "if False:",
         ("bypass", "skew"),
     ),
