@@ -31,9 +31,6 @@ def _add_index(engine: Any, name: str) -> None:
         "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in KEYS.items()],
         "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
     }
-    # One after the other: DynamoDB Local makes at most five at once.
-    while any(_being_made(engine, other) for other in engine.list_tables()["TableNames"]):
-        time.sleep(0.05)
     engine.update_table(
         TableName=name,
         AttributeDefinitions=[
@@ -41,6 +38,9 @@ def _add_index(engine: Any, name: str) -> None:
         ],
         GlobalSecondaryIndexUpdates=[{"Create": create}],
     )
+    # DynamoDB Local makes at most five at once, and fails writes to a table while it makes one.
+    while _being_made(engine, name):
+        time.sleep(0.05)
 
 
 def _being_made(engine: Any, name: str) -> bool:
