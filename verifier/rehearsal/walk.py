@@ -1,5 +1,7 @@
 """The walk: every step of a migration, each asked for as an operator would and waited for."""
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +33,9 @@ MARGIN_SECONDS = 1.0
 SWEEPS_MAX = 6
 """Sweeps in a row that find no less than those before; then more of them will not help."""
 SWEEP_GATES = frozenset({"sweep_clean", "swept_since_flip"})
+
+Progress = Callable[[Seen], object]
+"""Shows a value that changes only when what is waited for is nearer than ever before."""
 
 
 class StepFailed(DualwriteError):
@@ -144,7 +149,7 @@ class Walk:
         in_vain = 0
         while True:
             step.sweeps += 1
-            await self._until_done(step, "verify", "")
+            await self._until_done(step, "verify", "", sweep_shown)
             runs = {
                 record.name: load(SweepOrder, record.value).run
                 for record in await self._world.records.list(SWEEP)
@@ -160,7 +165,7 @@ class Walk:
 
     async def too_early(self, verb: str, argument: str = "") -> None:
         """Ask for what a closed gate must refuse."""
-        command = await self._command(verb, argument)
+        command = await self._command(verb, argument, self._stall_seconds_max)
         gates = tuple(sorted({f"{gate['gate']}: {gate['reason']}" for gate in command.gates}))
         asked = f"{verb} {argument}".strip()
         self.refusals.append(Refusal(asked, command.status, command.message, gates))
@@ -188,15 +193,17 @@ class Walk:
 
     # -- asking and waiting ----------------------------------------------------------------------
 
-    async def _until_done(self, step: Step, verb: str, argument: str) -> float:
+    async def _until_done(
+        self, step: Step, verb: str, argument: str, progress: Progress = states_shown
+    ) -> float:
         """Ask until it is done; where gates are closed, do what opens them. When it was asked for
-        the last time, in monotonic seconds."""
+        the last time, in monotonic seconds. ``progress`` is what it moves while it is at work."""
         patience = Patience(self._stall_seconds_max, self._now())
         settling = Settling(self._world.clock.wall_ms())
         closed_min: int | None = None
         while True:
             begun = self._now()
-            command = await self._command(verb, argument)
+            command = await self._carried_out(step, verb, argument, progress)
             if command.status == "done":
                 return begun
             if command.status != "refused":
@@ -219,9 +226,23 @@ class Walk:
             if not patience.lasts(shown, self._now()):
                 raise self._in_vain(step, f"{verb} {argument} is accepted ({command.message})")
 
-    async def _command(self, verb: str, argument: str) -> Command:
+    async def _carried_out(
+        self, step: Step, verb: str, argument: str, progress: Progress
+    ) -> Command:
+        """The command's end, however long it is at work: a sweep takes as long as its tables are
+        large. Raises StepFailed."""
+        asked = asyncio.ensure_future(self._command(verb, argument, math.inf))
+        try:
+            await self._until(
+                step, f"{verb} {argument}".strip() + " has ended", asked.done, progress
+            )
+            return await asked
+        finally:
+            asked.cancel()
+
+    async def _command(self, verb: str, argument: str, seconds_max: float) -> Command:
         command = Command(verb, ALL, argument, reason="rehearsal", who=WHO)
-        return await self._ask_controller(self._world, command, self._stall_seconds_max)
+        return await self._ask_controller(self._world, command, seconds_max)
 
     async def _until_all_at(self, step: Step, goal: Phase) -> None:
         what = f"all tables are {goal.value}"
@@ -232,7 +253,7 @@ class Walk:
         step: Step,
         what: str,
         holds: Callable[[], bool],
-        progress: Callable[[Seen], object],
+        progress: Progress,
     ) -> None:
         """Wait for as long as ``progress`` shows any. Raises StepFailed."""
         patience = Patience(self._stall_seconds_max, self._now())

@@ -6,7 +6,15 @@ from typing import cast
 
 import pytest
 
-from dualwrite.core.records import BackfillOrder, Command, Segment
+from dualwrite.core.ports import Dynamo, Record, Records
+from dualwrite.core.records import (
+    BackfillOrder,
+    Command,
+    Segment,
+    SweepOrder,
+    SweepResult,
+    dump,
+)
 from dualwrite.spec_file import load as load_spec
 from examples.ai_coordination_engine.tables import SPEC
 from tests.fakes.clock import VirtualClock
@@ -34,12 +42,29 @@ class SlowMonitor:
             self.seen.orders[table] = BackfillOrder("r", "run", 1, 0)
             self.seen.segments[table] = [segment]
 
+        result = SweepResult("run", 0, compared=page, done=page == PAGES)
+        self.seen.swept = dict.fromkeys(MIGRATION.by_name, result)
+
+
+class Orders:
+    """The control table's orders: one sweep of every table."""
+
+    async def list(self, kind: str) -> list[Record]:
+        order = dump(SweepOrder("run", 0))
+        return [Record(kind, name, 1, order) for name in MIGRATION.by_name]
+
 
 def walk(clock: VirtualClock, pages: int) -> Walk:
-    async def ask(_world: World, command: Command, _timeout: float) -> Command:
+    async def ask(_world: World, command: Command, timeout_seconds: float) -> Command:
+        """A sweep is at work until all is compared, and the command with it."""
+        begun = clock.monotonic_seconds()
+        while command.verb == "verify" and clock.monotonic_seconds() < PAGES * PAGE_SECONDS:
+            if clock.monotonic_seconds() - begun >= timeout_seconds:
+                return replace(command, status="running")
+            await clock.sleep(1.0)
         return replace(command, status="done")
 
-    world = World(MIGRATION, cast(Walk, None), cast(Walk, None), clock)  # type: ignore[arg-type]
+    world = World(MIGRATION, cast(Dynamo, None), cast(Records, Orders()), clock)
     wiring = Wiring(SPEC, "", lambda _url: None, ask)  # type: ignore[arg-type,return-value]
     return Walk(
         world,
@@ -59,6 +84,30 @@ def test_a_backfill_may_take_as_long_as_it_moves() -> None:
         slow = walk(clock, PAGES)
         await clock.drive(slow.step("backfill", slow.backfill), seconds_max=9000.0)
         assert clock.monotonic_seconds() >= PAGES * PAGE_SECONDS
+
+    asyncio.run(go())
+
+
+def test_a_sweep_may_take_as_long_as_it_moves() -> None:
+    """The command that asks for it lasts as long, and is not given up either."""
+
+    async def go() -> None:
+        clock = VirtualClock()
+        slow = walk(clock, PAGES)
+        await clock.drive(slow.step("sweep", slow.sweep), seconds_max=9000.0)
+        assert clock.monotonic_seconds() >= PAGES * PAGE_SECONDS
+
+    asyncio.run(go())
+
+
+def test_a_sweep_that_stands_still_fails_and_says_so() -> None:
+    """The command stays at work for ever, and the rehearsal does not wait for it."""
+
+    async def go() -> None:
+        clock = VirtualClock()
+        stuck = walk(clock, 3)
+        with pytest.raises(StepFailed, match=r"nothing moved for 150 s, .* verify has ended"):
+            await clock.drive(stuck.step("sweep", stuck.sweep), seconds_max=9000.0)
 
     asyncio.run(go())
 
