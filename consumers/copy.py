@@ -11,7 +11,6 @@ for it, many go in one transaction of the same conditional writes.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from consumers import requests, statements
@@ -19,6 +18,7 @@ from consumers.effort import Effort
 from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work, reason_text
+from consumers.writes import GuardedWrites
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
 from dualwrite.core.errors import (
@@ -27,6 +27,7 @@ from dualwrite.core.errors import (
     THROTTLED_PARTS,
     DualwriteError,
     EngineError,
+    OutcomeUnknown,
     Refused,
 )
 from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
@@ -83,7 +84,7 @@ class Copier:
         """Whether conditional statements are known to show in the engine's streams."""
         self._dynamo = dynamo
         self._epochs = epochs
-        self._accepted = partial(requests.accepted, dynamo, epochs)
+        self._writes = GuardedWrites(dynamo, epochs, effort)
         self._parents = parents
         self._repairs = repairs
         self._poison = poison
@@ -144,7 +145,12 @@ class Copier:
                 if code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
             inserting = {at: statements.insert(table, item) for at, item in wanted.items()}
-            for at, code in (await self._executed(state, inserting)).items():
+            try:
+                codes = await self._executed(state, inserting)
+            except OutcomeUnknown:
+                await self._writes.check_copies(state, table, [*wanted.values()], arrived=False)
+                raise
+            for at, code in codes.items():
                 if not code:
                     found[at] = Copied.COPIED
                 elif code in DUPLICATE:
@@ -152,7 +158,7 @@ class Copier:
                 elif code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
             put = [item for at, item in wanted.items() if found[at] is Copied.COPIED]
-            await requests.take_back_late(self._dynamo, self._epochs, state, table, put)
+            await self._writes.check_copies(state, table, put)
             return found
         except EngineError as error:
             if _is_throttled(error):
@@ -212,9 +218,13 @@ class Copier:
         Raises LeaseExpired, EngineError."""
         owners = [at for at, writes in members.items() for _ in writes]
         writes = [write for part in members.values() for write in part]
+        put = [write["Put"]["Item"] for write in writes if "Put" in write]
         vouch(self._epochs, state)
         try:
             await self._dynamo.call("TransactWriteItems", {"TransactItems": writes})
+        except OutcomeUnknown:
+            await self._writes.check_copies(state, table, put, arrived=False)
+            raise
         except Refused as error:
             reasons = error.fields.get("CancellationReasons") or ()
             failed = {
@@ -225,8 +235,7 @@ class Copier:
             if not failed or _is_throttled(error):
                 raise
             return failed
-        put = [write["Put"]["Item"] for write in writes if "Put" in write]
-        await requests.take_back_late(self._dynamo, self._epochs, state, table, put)
+        await self._writes.check_copies(state, table, put)
         return set()
 
     async def copy(self, table: MigratedTable, item: Item) -> Copied:
@@ -275,9 +284,9 @@ class Copier:
             return Copied.LEFT
         if seen.annotation is not None:
             request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
-            if not await self._accepted(state, "UpdateItem", request):
+            if not await self._writes.accepted(state, "UpdateItem", request):
                 return None
-        fresh = await requests.put_absent(self._dynamo, self._epochs, state, table, seen.wanted)
+        fresh = await self._writes.put_absent(state, table, seen.wanted)
         return Copied.COPIED if fresh else Copied.PRESENT
 
     async def _add(
@@ -288,7 +297,7 @@ class Copier:
         if seen.verdict is Verdict.MATCH:
             return Copied.PRESENT
         request = requests.cure_in_place_request(table, item, seen.wanted)
-        accepted = await self._accepted(state, "UpdateItem", request)
+        accepted = await self._writes.accepted(state, "UpdateItem", request)
         return Copied.COPIED if accepted else None
 
     async def _all_compared(self, table: MigratedTable, items: Sequence[Item]) -> list[Comparison]:

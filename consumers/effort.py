@@ -28,6 +28,10 @@ class Effort:
             self.jittered(attempt, self._pace.back_off_seconds, self._pace.back_off_seconds_max)
         )
 
+    async def rest(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        await self._clock.sleep(seconds)
+
     def jittered(self, attempt: int, first_seconds: float, seconds_max: float) -> float:
         """A random wait between half and all of an exponential bound."""
         bound = min(seconds_max, first_seconds * 2.0 ** min(attempt, 30))

@@ -8,7 +8,6 @@ was read cannot have been overtaken. It may be run at any time, by anybody, as o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +16,7 @@ from consumers import requests
 from consumers.effort import Effort
 from consumers.keys import DirtyKey, places
 from consumers.poison import Poison
+from consumers.writes import GuardedWrites
 from dualwrite.core import guards, metric_names
 from dualwrite.core.compare import (
     Comparison,
@@ -77,7 +77,7 @@ class Reconciler:
         self._dynamo = dynamo
         self._records = records
         self._epochs = epochs
-        self._accepted = partial(requests.accepted, dynamo, epochs)
+        self._writes = GuardedWrites(dynamo, epochs, effort)
         self._parents = parents
         self._poison = poison
         self._metrics = metrics
@@ -176,7 +176,7 @@ class Reconciler:
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
             request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
-            if not await self._accepted(state, "UpdateItem", request):
+            if not await self._writes.accepted(state, "UpdateItem", request):
                 return None
         follower_key = place[leader.other]
         if seen.verdict is not Verdict.MATCH:
@@ -207,7 +207,7 @@ class Reconciler:
         seen = await self._compared_in_place(table, item)
         if seen.verdict is not Verdict.MATCH and item is not None and seen.wanted is not None:
             request = requests.cure_in_place_request(table, item, seen.wanted)
-            if not await self._accepted(state, "UpdateItem", request):
+            if not await self._writes.accepted(state, "UpdateItem", request):
                 return None
         return await self._judged(table, dirty, seen, nowhere=False)
 
@@ -252,14 +252,14 @@ class Reconciler:
         """Put or delete the follower's copy, if it still is as observed."""
         place = table.side(state.phase.leader.other)
         if observed is None and seen.wanted is not None:
-            return await requests.put_absent(self._dynamo, self._epochs, state, table, seen.wanted)
+            return await self._writes.put_absent(state, table, seen.wanted)
         guard = guards.unchanged_since(observed, place.keys.hash.name)
         request: dict[str, Any] = {"TableName": place.name, **guard.request()}
         if seen.wanted is None:
             request["Key"] = key
-            return await self._accepted(state, "DeleteItem", request)
+            return await self._writes.accepted(state, "DeleteItem", request)
         request["Item"] = seen.wanted
-        return await self._accepted(state, "PutItem", request)
+        return await self._writes.accepted(state, "PutItem", request)
 
     async def _quarantine(
         self,

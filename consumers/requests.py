@@ -1,87 +1,19 @@
-"""The requests that consumers send: reads in bulk, and writes under a guard."""
+"""The requests of consumers: reads in bulk, and what writes ask for under which guard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
-from dualwrite.core.errors import EngineError, LeaseExpired, Refused
-from dualwrite.core.guards import Guard, sources, take_back_request
+from dualwrite.core.guards import Guard, sources
 from dualwrite.core.items import Item, Key, KeySchema, key_token
-from dualwrite.core.phases import Side, TableState
-from dualwrite.core.ports import Dynamo, Epochs
-from dualwrite.core.settle import CONDITION_FALSE, condition_failed, reasons_of
+from dualwrite.core.phases import Side
+from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import MigratedTable, TableSide
-from dualwrite.core.vouching import vouch
-
-log = structlog.get_logger()
-
-TAKE_BACK_TRIES = 5
-
-
-async def accepted(
-    dynamo: Dynamo, epochs: Epochs, state: TableState, operation: str, request: Mapping[str, Any]
-) -> bool:
-    """Send a guarded write of work begun under ``state``, if it still may be sent: whether its
-    guard held. Raises LeaseExpired, EngineError."""
-    vouch(epochs, state)
-    try:
-        await dynamo.call(operation, request)
-    except Refused as error:
-        if condition_failed(error):
-            return False
-        raise
-    return True
 
 
 def put_if_absent(place: TableSide, item: Item) -> dict[str, Any]:
     """The write of a copy that overwrites nothing."""
     guard = Guard().absent(place.keys.hash.name)
     return {"TableName": place.name, "Item": item, **guard.request()}
-
-
-async def put_absent(
-    dynamo: Dynamo, epochs: Epochs, state: TableState, table: MigratedTable, item: Item
-) -> bool:
-    """Put the follower's copy where none is, as ``accepted`` sends: whether none was."""
-    request = put_if_absent(table.side(state.phase.leader.other), item)
-    fresh = await accepted(dynamo, epochs, state, "PutItem", request)
-    if fresh:
-        await take_back_late(dynamo, epochs, state, table, [item])
-    return fresh
-
-
-async def take_back_late(
-    dynamo: Dynamo, epochs: Epochs, state: TableState, table: MigratedTable, items: Sequence[Item]
-) -> None:
-    """Remove copies again that were just put where none was, if they might not have been sent any
-    more: this process may have been stopped in the middle of the send, while the lead moved and a
-    client deleted what they are copies of. No guard of theirs tells "deleted" from "never there".
-
-    Raises LeaseExpired after it has removed them.
-    """
-    try:
-        vouch(epochs, state)
-    except LeaseExpired:
-        for item in items:
-            await _take_back(dynamo, table, state.phase.leader.other, item)
-        raise
-
-
-async def _take_back(dynamo: Dynamo, table: MigratedTable, side: Side, item: Item) -> None:
-    request = take_back_request(table, side, item)
-    for _ in range(TAKE_BACK_TRIES):
-        try:
-            await dynamo.call("TransactWriteItems", request)
-        except Refused as error:
-            if CONDITION_FALSE in {reason.get("Code") for reason in reasons_of(error)}:
-                return  # it is right as it is, or somebody has written since
-        except EngineError:
-            continue
-        else:
-            log.warning("a late copy was taken back", table=table.name, side=side.value)
-            return
-    log.error("a late copy stands", table=table.name, side=side.value)
 
 
 async def get_item(dynamo: Dynamo, table: str, key: Key) -> Item | None:

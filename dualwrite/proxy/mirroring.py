@@ -4,7 +4,8 @@ from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
 from dualwrite.core.breaker import Event
 from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
-from dualwrite.core.phases import Mode
+from dualwrite.core.items import Item
+from dualwrite.core.phases import Mode, Side
 from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
 from dualwrite.core.settle import (
     Applied,
@@ -22,6 +23,7 @@ from dualwrite.core.settle import (
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import epoch_of
 from dualwrite.core.vouching import may_follow
+from dualwrite.late import ARRIVAL_SECONDS, take_back
 from dualwrite.proxy.health import Follower, Tries
 from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
 
@@ -41,6 +43,8 @@ async def mirror(services: Services, table: MigratedTable, action: Action, stamp
         outcome = Held()
     settled = settle_follower(outcome)
     services.metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
+    if "Item" in action and not isinstance(outcome, Held):
+        await _take_back_late(services, table, follower.side, action["Item"], stamp, outcome)
     if settled.repair:
         key = action["Item"] if "Item" in action else action["Key"]
         await queue_repair(
@@ -54,16 +58,19 @@ async def _written(
     """Send the write, once more where no answer comes; what the answer means."""
     started = services.clock.monotonic_seconds()
     tries: Tries | None = None
+    unheard: Outcome | None = None
     while True:
         if not _may_be_sent(services, table, stamp):
-            return Held()
+            return unheard or Held()
         result = await attempt(services, action, engine=services.follower)
         if not isinstance(result, Unknown | Failed):
             break
+        unheard = unheard if isinstance(unheard, Unknown) else result
         if tries is None:
             patience = FOR_FOLLOWERS
             tries = services.health.tries(follower.side.value, Sort.STAMPED, started, patience)
         if not await tries.again(result.error):
+            result = unheard
             break
     services.metrics.observe(
         metric_names.FOLLOWER_SECONDS, table.name,
@@ -88,6 +95,17 @@ def _may_be_sent(services: Services, table: MigratedTable, stamp: str) -> bool:
         return False
     begun = epoch_of(stamp)
     return begun is None or may_follow(begun, state.epoch)
+
+
+async def _take_back_late(
+    services: Services, table: MigratedTable, side: Side, copy: Item, stamp: str, outcome: Outcome
+) -> None:
+    """Take back what was put, or may have been, when it might not have been sent any more."""
+    if not isinstance(outcome, Applied | Unknown) or _may_be_sent(services, table, stamp):
+        return
+    if isinstance(outcome, Unknown):
+        await services.clock.sleep(ARRIVAL_SECONDS)
+    await take_back(services.engine, table, side, [copy])
 
 
 def _well(outcome: Outcome | Held) -> bool:

@@ -173,6 +173,8 @@ class Proxy:
                         f"table {table.new.name} is not live: its migration has not begun"
                     )
             reply = await route.serve(self._services, call)
+            if route.live:
+                await self._services.confirm(states.values())
         except ClientError as error:
             self._count_writes(route, states, error.code)
             raise

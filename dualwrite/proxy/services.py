@@ -59,7 +59,7 @@ from dualwrite.core.transform import (
     row_from_client,
     row_from_stored,
 )
-from dualwrite.core.vouching import vouch
+from dualwrite.core.vouching import may_follow, vouch
 from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health
 from dualwrite.proxy.messages import Answer
@@ -70,6 +70,9 @@ TRIES_MAX = 12
 """Tries of one write against newer stamps, moved bases and transaction conflicts."""
 BACKOFF_SECONDS = 0.004
 BACKOFF_SECONDS_MAX = 0.2
+CONFIRM_SECONDS_MAX = 2.0
+"""How long an answer waits for a lease that has just run out: nearly always it is renewed."""
+CONFIRM_POLL_SECONDS = 0.05
 
 
 class Engine(Dynamo, Protocol):
@@ -103,6 +106,26 @@ class Services:
         """The same as ``core.vouching.vouch``, of all tables that a request is about."""
         for state in states:
             vouch(self.epochs, state)
+
+    async def confirm(self, states: Iterable[TableState]) -> None:
+        """Whether what was begun under these states was carried out while their leader led, before
+        a client is told of it: this process may have been stopped in the middle of a send, and a
+        write that comes to what follows by then is undone. Raises ClientError: nobody can tell."""
+        for state in states:
+            deadline = self.clock.monotonic_seconds() + CONFIRM_SECONDS_MAX
+            while (live := self._live(state.table)) is None:
+                if self.clock.monotonic_seconds() >= deadline:
+                    raise unknown_error()
+                await self.clock.sleep(CONFIRM_POLL_SECONDS)
+            if not may_follow(state.epoch, live.epoch):
+                raise unknown_error()
+
+    def _live(self, table: str) -> TableState | None:
+        """None while the lease has run out: then nobody here knows."""
+        try:
+            return self.epochs.current(table)
+        except LeaseExpired:
+            return None
 
     async def pause(self, attempt: int) -> None:
         """Back off with full jitter before the next try."""

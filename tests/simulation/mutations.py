@@ -34,6 +34,8 @@ class Mutation:
     new: str
     kinds: tuple[str, ...] = ("lost answers", "lost requests", "throttling", "bypass", "crash")
     """The trouble under which it is hunted."""
+    troubles: int = 12
+    """How often in a run."""
     dwell_seconds: float = 0.0
     """How long the hunt stays in mirror/old."""
     wide: bool = False
@@ -56,7 +58,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "while marks and marks[0].done and not marks[0].held:",
         "while marks:",
         ("bypass",),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "a child shard before its parent",
@@ -64,7 +66,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "return parent is None or parent.checkpoint == SHARD_END",
         "return True",
         ("split", "crash", "late records"),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "a blind backfill put",
@@ -72,7 +74,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         'return {"TableName": place.name, "Item": item, **guard.request()}',
         'return {"TableName": place.name, "Item": item}',
         ("slow tables",),
-        6.0,
+        dwell_seconds=6.0,
     ),
     Mutation(
         "reconcile reads the leader first",
@@ -82,7 +84,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         """        leader_item = await self._read(table, leader, place[leader])
         follower_item = await self._read(table, leader.other, place[leader.other])""",
         ("slow calls", "bypass", "lost answers"),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "reconcile writes under no stamp",
@@ -90,7 +92,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         'request: dict[str, Any] = {"TableName": place.name, **guard.request()}',
         'request: dict[str, Any] = {"TableName": place.name}',
         ("slow calls", "bypass", "lost answers"),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "a key that cannot be reconciled is forgotten",
@@ -98,7 +100,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if result is Result.FAILED:",
         "if False:",
         ("throttling", "bypass"),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "equal stamps prove a key clean, whatever the images",
@@ -106,7 +108,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if mine is None or theirs is None:",
         "if mine is not None: return True\n        if mine is None or theirs is None:",
         ("bypass", "cut from engine"),
-        16.0,
+        dwell_seconds=16.0,
     ),
     Mutation(
         "an epoch is acknowledged before what began under the last one is over",
@@ -121,13 +123,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if self._clock.monotonic_seconds() >= self._lease.until:",
         "if False:",
         ("cut from control",),
+        troubles=4,
     ),
     Mutation(
         "the controller does not wait for acknowledgements",
         "dualwrite.control.mover",
         "while awaited := await self._membership.awaited(wanted):",
         "while awaited := ():",
-        ("cut from control", "slow calls"),
+        ("slow tables",),
+        troubles=8,
     ),
     Mutation(
         "all gates are open",
@@ -142,7 +146,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    if behind:",
         "    if False:",
         ("slow streams", "bypass"),
-        6.0,
+        dwell_seconds=6.0,
     ),
     Mutation(
         "an unknown outcome is told as a failure",
@@ -192,9 +196,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a consumer writes without a look at its lease",
-        "consumers.requests",
-        "    vouch(epochs, state)\n    try:\n        await dynamo",
-        "    try:\n        await dynamo",
+        "consumers.writes",
+        "        vouch(self._epochs, state)\n        try:\n            await self._dynamo",
+        "        try:\n            await self._dynamo",
         ("slow calls", "cut from control"),
     ),
     Mutation(
@@ -203,7 +207,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "return self._pages >= self._pace.tip_pages",
         "return short",
         ("empty pages", "iterators expire", "bypass"),
-        6.0,
+        dwell_seconds=6.0,
     ),
     Mutation(
         "a repair waits for a clock that is minutes ahead",
@@ -226,7 +230,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                return Unknown(doubt, refused), {}",
         "                return Failed(refused), {}",
         ("bypass", "slow tables"),
-        14.0,
+        dwell_seconds=14.0,
         wide=True,
     ),
     Mutation(
@@ -279,7 +283,11 @@ def hunt(mutation: Mutation, seeds: range) -> dict[str, Any]:
     from tests.simulation.world.plan import rough
 
     for number, seed in enumerate(seeds, 1):
-        outcome = simulate(rough(seed, mutation.kinds, mutation.dwell_seconds, wide=mutation.wide))
+        plan = rough(
+            seed, mutation.kinds, mutation.dwell_seconds, wide=mutation.wide,
+            troubles=mutation.troubles,
+        )  # fmt: skip
+        outcome = simulate(plan)
         if outcome.violations:
             first = outcome.violations[0]
             caught = {"invariant": first.invariant, "rule": first.rule, "detail": first.detail}

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
 
 from consumers.copy import Copier
@@ -13,10 +14,15 @@ from consumers.keys import dirty_key
 from consumers.pace import Pace
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Work
+from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
-from dualwrite.core.errors import LeaseExpired
+from dualwrite.core.errors import LeaseExpired, OutcomeUnknown
+from dualwrite.core.items import Item
 from dualwrite.core.phases import Phase, Side, TableState
+from dualwrite.proxy.messages import HttpReply, HttpRequest
+from dualwrite.proxy.proxy import Proxy
+from dualwrite.proxy.services import Engine
 from tests.fakes.clock import VirtualClock
 from tests.fakes.epochs import SetEpochs
 from tests.fakes.metrics import MemoryMetrics
@@ -48,6 +54,16 @@ class Stopped(Slow):
         if writes and f"'{self._table}'" in str(request):
             self._meanwhile()
         return await self._engine.call(operation, request)
+
+
+class Unheard(Stopped):
+    """And its sender gave the request up before it arrived, so that it hears no answer."""
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer = await super().call(operation, request)
+        if operation == "PutItem" and request["TableName"] == self._table:
+            raise OutcomeUnknown("no answer in time")
+        return answer
 
 
 class Scene:
@@ -102,6 +118,31 @@ class Scene:
 
     async def _copied(self, copier: Copier) -> None:
         await copier.copy(self.table, self.item)
+
+    async def put_through_a_proxy(self, meanwhile: Callable[[], None]) -> HttpReply:
+        """A client's PutItem of the item, in old words; ``meanwhile`` is on the follower's way."""
+        dynamo = self._line(self.engine, self._slow, meanwhile)
+        clock, records = VirtualClock(), MemoryRecords()
+        proxy = Proxy(
+            cast(Engine, dynamo), self.migration, self.epochs,
+            ParentRows(dynamo, self.migration, self.epochs, clock), Repairs(records, clock), clock,
+            MemoryMetrics(), process_id="p1",
+            big_transactions=BigTransactionCounts(records, clock, process_id="p1"),
+        )  # fmt: skip
+        body = orjson.dumps({"TableName": self.table.old.name, "Item": self.item})
+        headers = ((b"x-amz-target", b"DynamoDB_20120810.PutItem"),)
+        request = HttpRequest(b"POST", b"/", headers, body)
+        return cast(HttpReply, await clock.drive(proxy.handle(request)))
+
+    def rows(self, side: Side) -> list[Item]:
+        return [item for _, item in self.engine.tables[self.table.side(side).name].all()]
+
+    def delete(self, side: Side) -> None:
+        """As a client of what leads by now."""
+        place = self.table.side(side)
+        for item in self.rows(side):
+            key = {name: item[name] for name in place.keys.names}
+            self.engine.execute("DeleteItem", {"TableName": place.name, "Key": key})
 
     def copy_together(self, meanwhile: Callable[[], None]) -> None:
         [*_, range_name] = self.table.old.keys.names
@@ -162,22 +203,18 @@ def test_a_copy_that_was_stopped_in_its_send_is_taken_back(
     tells "deleted" from "never there", so the copies arrive, and have to go again."""
     scene = Scene(NOTE, "notes-v2", Stopped)
     scene.reconcile(lambda: None)  # the row has its hidden map: nothing but its copy is wanted
-    [(_, scene.item)] = scene.engine.tables["notes"].all()
-    [(_, copied)] = scene.engine.tables["notes-v2"].all()
-    key = {name: copied[name] for name in scene.table.new.keys.names}
-    scene.engine.execute("DeleteItem", {"TableName": "notes-v2", "Key": key})
+    [scene.item] = scene.rows(Side.OLD)
+    scene.delete(Side.NEW)
     scene.sent.clear()
 
     def moved_on_and_deleted() -> None:
         scene.moved_on()
-        for _, item in list(scene.engine.tables["notes"].all()):
-            key = {name: item[name] for name in scene.table.old.keys.names}
-            scene.engine.execute("DeleteItem", {"TableName": "notes", "Key": key})
+        scene.delete(Side.OLD)
 
     with pytest.raises(LeaseExpired):
         how(scene, moved_on_and_deleted)
     assert "notes-v2" in scene.sent
-    assert not list(scene.engine.tables["notes-v2"].all())
+    assert not scene.rows(Side.NEW)
 
 
 def test_a_late_copy_that_somebody_wrote_over_stays() -> None:
@@ -187,13 +224,13 @@ def test_a_late_copy_that_somebody_wrote_over_stays() -> None:
 
     def moved_on_then_written_over() -> None:
         scene.moved_on()
-        for _, item in list(scene.engine.tables["notes-v2"].all()):
+        for item in scene.rows(Side.NEW):
             put = {"TableName": "notes-v2", "Item": {**item, "dw_stamp": theirs}}
             scene.engine.execute("PutItem", put)
 
     with pytest.raises(LeaseExpired):
         scene.reconcile(moved_on_then_written_over)
-    [(_, item)] = scene.engine.tables["notes-v2"].all()
+    [item] = scene.rows(Side.NEW)
     assert item["dw_stamp"] == theirs
 
 
@@ -202,4 +239,56 @@ def test_a_late_copy_of_what_the_leader_still_holds_stays() -> None:
     scene = Scene(NOTE, "notes-v2", Stopped)
     with pytest.raises(LeaseExpired):
         scene.reconcile(lambda: setattr(scene.epochs, "expired", True))
-    assert len(list(scene.engine.tables["notes-v2"].all())) == 1
+    assert len(scene.rows(Side.NEW)) == 1
+
+
+@pytest.mark.parametrize("line", [Stopped, Unheard])
+def test_a_mirror_write_that_was_stopped_in_its_send_is_taken_back(
+    line: Callable[..., Slow],
+) -> None:
+    """The lead went to where a proxy's mirror write was still on its way, consumers mirrored it
+    themselves, and a client deleted the row: it stays deleted, whether the proxy hears of the
+    write's arrival or not."""
+    scene = Scene(NOTE, "notes-v2", line)
+
+    def moved_on_and_deleted() -> None:
+        if not scene.epochs.states:
+            scene.moved_on()
+            scene.delete(Side.OLD)
+
+    asyncio.run(scene.put_through_a_proxy(moved_on_and_deleted))
+    assert "notes-v2" in scene.sent
+    assert not scene.rows(Side.NEW)
+
+
+def test_a_mirror_write_of_what_the_other_side_holds_stays() -> None:
+    """The lease ran out for a moment and nothing has moved: the row is on both sides."""
+    scene = Scene(NOTE, "notes-v2", Stopped)
+    asyncio.run(scene.put_through_a_proxy(lambda: setattr(scene.epochs, "expired", True)))
+    [old], [new] = scene.rows(Side.OLD), scene.rows(Side.NEW)
+    assert old["dw_stamp"] == new["dw_stamp"]
+
+
+def test_a_write_that_came_after_its_leader_had_lost_the_lead_is_not_told_to_be_done() -> None:
+    """Nothing refuses it, and it is undone as a straggler: its client hears that the outcome is
+    unknown."""
+    scene = Scene(NOTE, "notes", Stopped)
+    reply = asyncio.run(scene.put_through_a_proxy(scene.moved_on))
+    assert reply.status == 500
+    assert b"InternalServerError" in reply.body
+
+
+def test_an_answer_waits_for_a_lease_that_has_just_run_out() -> None:
+    """Nearly always it is renewed and nothing has moved: the client is told that it is done. Where
+    it is not renewed, nobody can tell."""
+    scene = Scene(NOTE, "notes", Stopped)
+
+    def runs_out() -> None:
+        scene.epochs.expired = True
+        if renewed:
+            asyncio.get_running_loop().call_soon(setattr, scene.epochs, "expired", False)
+
+    renewed = True
+    assert asyncio.run(scene.put_through_a_proxy(runs_out)).status == 200
+    renewed = False
+    assert asyncio.run(scene.put_through_a_proxy(runs_out)).status == 500

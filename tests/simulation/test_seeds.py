@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from os import environ
 
 import pytest
@@ -17,7 +18,7 @@ MET = {
     30350: "so were those of a shard that came while nobody listed shards",
     62252: "the backfill and sweep before a turn back to off stood for the copy after it",
 }
-"""Long days that broke something once."""
+"""Long days that broke something once, with the operator of that time, who went step by step."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -31,7 +32,8 @@ def test_no_bad_day_breaks_an_invariant(first: int) -> None:
 @pytest.mark.parametrize("seed", MET)
 def test_what_was_mended_stays_mended(seed: int) -> None:
     """A bug that the simulator found does not come back."""
-    assert not simulate(plan_of(seed)).violations, MET[seed]
+    plan = replace(plan_of(seed), straight=False)
+    assert not simulate(plan).violations, MET[seed]
 
 
 def test_a_seed_replays_exactly() -> None:

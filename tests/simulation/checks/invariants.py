@@ -120,8 +120,8 @@ def _histories(over: Over) -> None:
     for (name, key), entries in sorted(over.history.by_key().items()):
         table = over.migration.by_name[name]
         token = key_token(key_in(table, key, Side.OLD), table.old.keys)
-        if (name, token) in over.watch.late_keys | over.watch.quarantined_keys:
-            over.count("history exempt: quarantined or late")
+        if (name, token) in over.watch.untold:
+            over.count("history exempt: a late copy or token")
             continue
         leader = over.watch.phase(name).leader
         place = over.engine.tables[table.side(leader).name]
@@ -259,8 +259,11 @@ def _ends(over: Over) -> None:
 # -- invariants 10 and 12, when a state changes ---------------------------------------------------
 
 
-def watch_states(watch: Watch, migration: Migration, now: Callable[[], float]) -> None:
-    """Judge each change of state by what is true at that moment."""
+def watch_states(
+    watch: Watch, migration: Migration, now: Callable[[], float], *, stops: bool
+) -> None:
+    """Judge each change of state by what is true at that moment. ``stops``: whether a process may
+    be stopped in the middle of a send, so that what it sent comes when it is counted for dead."""
 
     def changed(before: TableState, after: TableState) -> None:
         table = migration.by_name[after.table]
@@ -271,7 +274,7 @@ def watch_states(watch: Watch, migration: Migration, now: Callable[[], float]) -
             for (name, token), story in sorted(watch.stories.items())
             if name == table.name
             and not watch.is_clean(table, story)
-            and (name, token) not in watch.late_keys
+            and not (stops and (name, token) in watch.past_keys)
         ]
         if before.phase.leader is not after.phase.leader and dirty:
             back = after.phase.leader is Side.OLD

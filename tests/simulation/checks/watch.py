@@ -84,8 +84,10 @@ class Watch:
         """Copies that were put where the leader held nothing, by (table, token, side, stamp): when,
         and by whom."""
         self.quarantined: set[str] = set()
-        self.quarantined_keys: set[tuple[str, str]] = set()
-        self.late_keys: set[tuple[str, str]] = set()
+        self.past_keys: set[tuple[str, str]] = set()
+        """Keys that were written under an epoch when the next one stood already."""
+        self.untold: set[tuple[str, str]] = set()
+        """Keys of which a client may be told what is undone."""
         self.number = 0
         self.on_state: list[Callable[[TableState, TableState], None]] = []
         self.request: Mapping[str, Any] = {}
@@ -134,9 +136,12 @@ class Watch:
         story = self.stories[table.name, token]
         if commit.actor.startswith("consumer"):
             story.by_consumers += 1
+        if self._taken_back(table, side, token, commit):
+            self._count("late copy taken back")
+        elif commit.actor.startswith("consumer"):
             self._by_consumer(table, side, token, story, commit)
         elif commit.actor.startswith("proxy"):
-            self._by_proxy(table, side, token, commit)
+            self._by_proxy(table, side, token, story, commit)
         self._note(table, side, story, commit)
 
     def _note(self, table: MigratedTable, side: Side, story: KeyStory, commit: Commit) -> None:
@@ -154,6 +159,11 @@ class Watch:
             story.clean_number = self.number - 1
             story.dirty_since = self._now()
 
+    def _taken_back(self, table: MigratedTable, side: Side, token: str, commit: Commit) -> bool:
+        """Whether a removal is that of a copy that had come to what leads."""
+        place = (table.name, token, side, stamp_of(commit.before) or "")
+        return commit.after is None and self.late_copies.pop(place, None) is not None
+
     def _by_consumer(
         self, table: MigratedTable, side: Side, token: str, story: KeyStory, commit: Commit
     ) -> None:
@@ -164,12 +174,9 @@ class Watch:
             # No guard tells that an item was deleted since it was read to be absent: who was
             # stopped in mid-send over a change of the lead takes it back.
             text = stamp_of(commit.after) or stamp_of(commit.before) or ""
-            if commit.after is None and (table.name, token, side, text) in self.late_copies:
-                self._count("late copy taken back")
-                del self.late_copies[table.name, token, side, text]
-                return
             self._count("late cure")
-            self.late_keys.add((table.name, token))
+            self.past_keys.add((table.name, token))
+            self.untold.add((table.name, token))
             if commit.before is None:
                 self.late_copies[table.name, token, side, text] = (self._now(), commit.actor)
             self.late.append(
@@ -194,30 +201,54 @@ class Watch:
                 f"{commit.actor} put {token} of {commit.table} back from {before} to {after}",
             )  # fmt: skip
 
-    def _by_proxy(self, table: MigratedTable, side: Side, token: str, commit: Commit) -> None:
+    def _by_proxy(
+        self, table: MigratedTable, side: Side, token: str, story: KeyStory, commit: Commit
+    ) -> None:
         stamp, before = stamp_of(commit.after), stamp_of(commit.before)
         if stamp is None or stamp == before:
             stamp = _stamp_in(self._engine.request, commit)
         state = self.states.get(table.name)
         if stamp is None or state is None:
             return
-        # The members of a client's batch have no conditions: they count when they come.
-        blind = "RequestItems" in self._engine.request and side is state.phase.leader
+        epoch = Stamp.parse(stamp).epoch
+        late = bool(epoch) and state.epoch >= epoch + 2
+        # The members of a client's batch have no conditions: they count when they come. One that
+        # comes to what follows by now is a straggler.
+        blind = "RequestItems" in self._engine.request and (late or side is state.phase.leader)
         if before is not None and before > stamp and not blind:
             self.violated(
                 4, "nothing is put over what is newer",
                 f"{commit.actor} put {token} of {commit.table} back from {before} to {stamp}",
             )  # fmt: skip
-        epoch = Stamp.parse(stamp).epoch
-        if epoch and state.epoch >= epoch + 2:
+        if epoch and state.epoch > epoch:
+            self.past_keys.add((table.name, token))
+        if late:
             self._count("late commit")
-            self.late_keys.add((table.name, token))
+            self._came_late(table, side, token, story, commit, stamp)
             self.late.append(
                 Late(
                     table.name, token, side, stamp, epoch, state.epoch, state.lead_epoch,
                     commit.actor,
                 )
             )  # fmt: skip
+
+    def _came_late(
+        self, table: MigratedTable, side: Side, token: str, story: KeyStory, commit: Commit,
+        stamp: str,
+    ) -> None:  # fmt: skip
+        """Note what can be seen of a proxy's late write until it is taken back."""
+        members = self._engine.request.get("TransactItems", ())
+        if any(self._control_table in str(member) for member in members):
+            # Its token says for ten minutes that it is done, also where it is undone.
+            self._count("late token")
+            self.untold.add((table.name, token))
+            return
+        put = not members and commit.before is None and commit.after is not None
+        leads = side is self.phase(table.name).leader
+        if put and leads and stamp in story.stamps[side.other]:
+            self._count("late mirror write")
+            self.untold.add((table.name, token))
+            self.late_copies[table.name, token, side, stamp] = (self._now(), commit.actor)
 
     # -- the control table --------------------------------------------------------------------
 
@@ -238,11 +269,6 @@ class Watch:
         elif kind == QUARANTINE:
             self._count("quarantined")
             self.quarantined.add(name)
-            table_name = name.partition("/")[0]
-            table, side = self._migration.by_name[table_name], Side(value["side"])
-            token = self.token(table, side, value["straggler"])
-            if token is not None:
-                self.quarantined_keys.add((table_name, token))
         elif kind == BACKFILL:
             if self.single_number[name] == FOREVER:
                 self.single_number[name] = self._engine.events

@@ -25,11 +25,11 @@ from tests.simulation.checks.history import (
     value_of,
 )
 from tests.simulation.machine.clock import SimClock
-from tests.simulation.machine.loop import Lane, SimLoop
+from tests.simulation.machine.loop import SimLoop
 from tests.simulation.machine.network import Network
 from tests.simulation.world.parts import Fleet
 from tests.simulation.world.speech import UPDATES, action, as_stated, statement
-from tests.simulation.world.tables import base_item, key_in, keys_of
+from tests.simulation.world.tables import key_in, keys_of
 
 CLIENT_TIMEOUT_SECONDS = 12.0
 TOKEN_TRIES_MAX = 3
@@ -380,48 +380,3 @@ def _seen(entry: Entry, heard: dict[str, Any]) -> State | bool:
     if whole or (op.returns == "UPDATED_NEW" and op.kind == "update"):
         return value_of(heard.get("Attributes"))
     return True
-
-
-class Bypass:
-    """A writer that goes to the old table itself, past the proxies; it knows no stamps."""
-
-    def __init__(
-        self, name: str, loop: SimLoop, network: Network, migration: Migration,
-        history: History, random: Random, habits: Habits,
-    ) -> None:  # fmt: skip
-        self.name = name
-        self.allowed = True
-        self.lane = Lane(name)
-        self._loop = loop
-        self._network = network
-        self._migration = migration
-        self._history = history
-        self._random = random
-        self._writes = 0
-        self._tables = tables_of(migration, habits)
-
-    async def write(self) -> None:
-        """One put or delete at the old table."""
-        table = self._random.choice(self._tables)
-        key = self._random.choice(keys_of(table.name))
-        self._writes += 1
-        put = self._random.random() < 0.7
-        op = Op("put" if put else "delete", f"{self.name}.{self._writes}")
-        [entry] = self._history.begin(table.name, [(key, op)], self._loop.time(), self.name)
-        place = {"TableName": table.old.name}
-        try:
-            if put:
-                more = {"v": {"S": op.tag}, "n": {"N": "0"}}
-                item = base_item(table.name, key) | more
-                await self._send("PutItem", {**place, "Item": item})
-            else:
-                await self._send("DeleteItem", {**place, "Key": key_in(table, key, Side.OLD)})
-        except OutcomeUnknown:
-            return
-        except Exception:
-            entry.outcome = NOTHING
-            return
-        entry.ended, entry.outcome = self._loop.time(), ACKED
-
-    async def _send(self, operation: str, request: dict[str, Any]) -> None:
-        await self._network.call(self.lane, self.name, operation, request)

@@ -10,6 +10,8 @@ from dualwrite.core.phases import Kind, Phase, TableState
 from dualwrite.core.records import STATE, Command, load
 from dualwrite.core.spec import Migration
 from tests.simulation.machine.clock import SimClock
+from tests.simulation.world.bypass import Bypass
+from tests.simulation.world.plan import Plan
 
 ASK_SECONDS = 25.0
 SWEPT = ("sweep_clean", "swept_since_flip", "coverage_unbroken", "no_gap")
@@ -65,6 +67,8 @@ STRAIGHT: dict[Phase, tuple[tuple[str, str], ...]] = {
     Phase.DONE: (("reads", "100"),),
 }
 """The way of an operator in a hurry; each once in a phase, then from the first again."""
+TO_ATOMIC, TO_THE_FLIP = ("advance", "atomic/old"), ("flip", "")
+"""Out of mirror mode: the next phase, or through it."""
 
 
 class Operator:
@@ -72,35 +76,35 @@ class Operator:
 
     def __init__(
         self, migration: Migration, records: ControlTable, clock: SimClock, random: Random,
-        before_atomic: Callable[[], None], count: Callable[[str], None], *, hurried: bool,
-        bold: bool, dwell_seconds: float,
+        bypass: Bypass, count: Callable[[str], None], plan: Plan,
     ) -> None:  # fmt: skip
         self.stopped = False
         self._migration = migration
         self._records = records
         self._clock = clock
         self._random = random
-        self._before_atomic = before_atomic
+        self._bypass = bypass
         self._count = count
-        self._hurried = hurried
-        self._bold = bold
-        self._dwell_seconds = dwell_seconds
+        self._plan = plan
         self._asked = 0
         self._done: tuple[Phase, list[tuple[str, str]]] = (Phase.OFF, [])
 
     async def run(self) -> None:
         """Until stopped."""
         while not self.stopped:
-            await self._clock.sleep(0.1 + self._random.random() * (0.3 if self._hurried else 1.2))
+            await self._clock.sleep(
+                0.1 + self._random.random() * (0.3 if self._plan.hurried else 1.2)
+            )
             try:
                 states = await self._states()
                 if self._leading not in states:
                     continue
                 phase = states[self._leading].phase
                 verb, argument = self._next(phase)
-                if argument == "atomic/old":
-                    self._before_atomic()
-                    await self._clock.sleep(2.0)
+                if (verb, argument) == TO_ATOMIC:
+                    if self._plan.straight:
+                        verb, argument = TO_THE_FLIP
+                    await self._bypass.end(self._clock)
                 done = await self.ask(verb, argument)
                 if any(gate["gate"] in SWEPT for gate in done.gates):
                     await self.ask("verify")
@@ -108,16 +112,17 @@ class Operator:
                 continue
 
     def _next(self, phase: Phase) -> tuple[str, str]:
-        if phase is Phase.MIRROR_OLD and self._clock.monotonic_seconds() < self._dwell_seconds:
+        dwell_seconds = self._plan.dwell_seconds
+        if phase is Phase.MIRROR_OLD and self._clock.monotonic_seconds() < dwell_seconds:
             return self._random.choice((("backfill-start", "segments=2"), ("verify", "")))
-        if not self._hurried:
+        if not self._plan.hurried:
             asks = WISHES[phase]
             verb, argument, _ = self._random.choices(asks, [ask[2] for ask in asks])[0]
             return verb, argument
         if self._done[0] is not phase or len(self._done[1]) == len(STRAIGHT[phase]):
             self._done = (phase, [])
         way = STRAIGHT[phase]
-        ask = (way[::-1] if self._bold else way)[len(self._done[1])]
+        ask = (way[::-1] if self._plan.bold else way)[len(self._done[1])]
         self._done[1].append(ask)
         return ask
 

@@ -76,6 +76,8 @@ class Plan:
     """Whether the operator goes straight ahead."""
     bold: bool = False
     """Whether a hurried operator asks for each move before it asks for what the move needs."""
+    straight: bool = False
+    """Whether the operator asks for the flip from mirror/old, through atomic mode at once."""
     dwell_seconds: float = 0.0
     """How long the operator stays in mirror/old at least."""
     think_seconds: float = 0.8
@@ -112,6 +114,7 @@ def plan_of(seed: int) -> Plan:
         bold=random.random() < 0.4,
         think_seconds=random.choice((0.8, 0.8, 0.4)),
         wide=Random(f"wide-{seed}").random() < 0.5,
+        straight=_straight(seed),
     )
     return _trimmed(plan)
 
@@ -133,14 +136,15 @@ def brief(plan: Plan, seconds: float) -> Plan:
 
 
 def rough(
-    seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0, *, wide: bool = False
-) -> Plan:
+    seed: int, kinds: Sequence[str], dwell_seconds: float = 0.0, *, wide: bool = False,
+    troubles: int = 12,
+) -> Plan:  # fmt: skip
     """A run in which these kinds of trouble come again and again, to hunt for one mistake."""
     random = Random(f"rough-{seed}")
     long = any(kind in LONG for kind in kinds)
     seconds = 30.0 if long else 18.0
     events = []
-    for _ in range(12):
+    for _ in range(troubles):
         kind = random.choice(kinds)
         # Leases and the lives of requests run out within six seconds: that is long for a process.
         lasts = 6.0 + random.random() * 8.0 if kind in LONG else 0.3 + random.random() * 4.0
@@ -151,8 +155,13 @@ def rough(
         controllers=1, clients=3, splits_first=random.choice((0, 1)), skew_seconds=0.0,
         events=tuple(sorted(events, key=lambda event: event.at)), hurried=True,
         bold=random.random() < 0.5, dwell_seconds=dwell_seconds, think_seconds=0.3,
+        straight=_straight(seed),
     )  # fmt: skip
     return _trimmed(plan)
+
+
+def _straight(seed: int) -> bool:
+    return Random(f"straight-{seed}").random() < 0.5
 
 
 def _events(random: Random, count: int, seconds: float) -> Sequence[Event]:

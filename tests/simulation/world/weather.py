@@ -9,7 +9,7 @@ from tests.simulation.checks.history import ACKED, History, Op
 from tests.simulation.engine import FakeDynamo
 from tests.simulation.machine.loop import SimLoop
 from tests.simulation.machine.network import CONTROL, ENGINE, Network
-from tests.simulation.world.clients import Bypass
+from tests.simulation.world.bypass import Bypass
 from tests.simulation.world.parts import Fleet
 from tests.simulation.world.plan import Event
 from tests.simulation.world.tables import key_in, keys_of
@@ -199,8 +199,8 @@ class Sky:
             self._phase(table.name) in (Phase.OFF, Phase.MIRROR_OLD)
             for table in self._migration.tables
         )
-        if self._past.allowed and early:
-            self._loop.spawn(self._past.lane, self._past.write())
+        if early:
+            self._past.begin()
 
     def _bypass(self, event: Event) -> None:
         for number in range(1 + int(event.draw * 4)):

@@ -25,7 +25,8 @@ from tests.simulation.engine import Commit, FakeDynamo
 from tests.simulation.machine.clock import EPOCH_SECONDS, SimClock
 from tests.simulation.machine.loop import Lane, SimLoop, Stuck
 from tests.simulation.machine.network import Line, Network
-from tests.simulation.world.clients import WIDE, Bypass, Client, Habits
+from tests.simulation.world.bypass import Bypass
+from tests.simulation.world.clients import WIDE, Client, Habits
 from tests.simulation.world.operator import Operator
 from tests.simulation.world.parts import CONSUMER, CONTROL, PACE, PROXY, Fleet
 from tests.simulation.world.plan import Plan
@@ -72,7 +73,7 @@ class World:
         self.migration = migration_of(plan.tables)
         create(self.engine, self.migration)
         self.watch = Watch(self.engine, self.migration, CONTROL_TABLE, self.loop.time, self._count)
-        watch_states(self.watch, self.migration, self.loop.time)
+        watch_states(self.watch, self.migration, self.loop.time, stops=plan.stops)
         self._digest = hashlib.blake2b(digest_size=16)
         self.engine.watchers.append(self._trace)
         self.network = Network(
@@ -155,9 +156,6 @@ class World:
         self.fleet.closing = True
 
     def _operator(self, bypass: Bypass) -> Operator:
-        def before_atomic() -> None:
-            bypass.allowed = False
-
         lane = Lane("operator")
         clock = SimClock(self.loop, lane)
         random = self._random("operator ids")
@@ -166,9 +164,8 @@ class World:
             new_id=lambda: f"{random.getrandbits(64):016x}",
         )  # fmt: skip
         return Operator(
-            self.migration, records, clock, self._random("operator"), before_atomic, self._count,
-            hurried=self.plan.hurried, bold=self.plan.bold,
-            dwell_seconds=self.plan.dwell_seconds,
+            self.migration, records, clock, self._random("operator"), bypass, self._count,
+            self.plan,
         )  # fmt: skip
 
     def _legacy(self) -> None:
