@@ -19,6 +19,7 @@ from dualwrite.core.errors import (
 from dualwrite.core.items import Item, Key, key_token
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.spec import TableSide
+from verifier.page_size import PageSize
 
 TRIES_MAX = 6
 """Sends of one read; with the pauses below it gives up after about 3 seconds."""
@@ -45,6 +46,7 @@ class TableReader:
         self._dynamo = dynamo
         self._clock = clock
         self._calls = asyncio.Semaphore(calls_max)
+        self._size = PageSize()
 
     async def page(
         self,
@@ -56,9 +58,11 @@ class TableReader:
         keys_only: bool = False,
     ) -> Page:
         """One page of a parallel scan. Raises EngineError."""
+        asked = self._size.items
         request: dict[str, Any] = {
             "TableName": side.name,
             "ConsistentRead": True,
+            "Limit": asked,
             "Segment": segment,
             "TotalSegments": segments,
         }
@@ -66,8 +70,10 @@ class TableReader:
             request["ExclusiveStartKey"] = start
         if keys_only:
             request |= _keys_only(side)
-        answer = await self._call("Scan", request)
-        return Page(tuple(answer.get("Items", ())), answer.get("LastEvaluatedKey") or None)
+        answer, seconds = await self._call("Scan", request)
+        items = tuple(answer.get("Items", ()))
+        self._size.took(asked, len(items), seconds)
+        return Page(items, answer.get("LastEvaluatedKey") or None)
 
     async def get(
         self, side: TableSide, keys: Sequence[Key], *, keys_only: bool = False
@@ -86,7 +92,7 @@ class TableReader:
             return found
         for calls in range(ROUNDS_MAX):
             request = {"RequestItems": {side.name: wanted | {"Keys": waiting}}}
-            answer = await self._call("BatchGetItem", request)
+            answer, _ = await self._call("BatchGetItem", request)
             items = answer.get("Responses", {}).get(side.name, ())
             found.update((key_token(item, side.keys), item) for item in items)
             waiting = answer.get("UnprocessedKeys", {}).get(side.name, {}).get("Keys", [])
@@ -96,11 +102,16 @@ class TableReader:
                 await self._clock.sleep(min(PAUSE_SECONDS * 2**calls, 1.0))
         raise EngineError(f"{len(waiting)} keys of {side.name} were never processed")
 
-    async def _call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _call(
+        self, operation: str, request: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], float]:
+        """The answer, and how many seconds the engine took for it. Raises EngineError."""
         for tries in range(1, TRIES_MAX + 1):
             try:
                 async with self._calls:
-                    return await self._dynamo.call(operation, request)
+                    sent = self._clock.monotonic_seconds()
+                    answer = await self._dynamo.call(operation, request)
+                    return answer, self._clock.monotonic_seconds() - sent
             except (Refused, Unreachable, OutcomeUnknown) as error:
                 final = isinstance(error, Refused) and error.code not in RETRYABLE
                 if final or tries == TRIES_MAX:

@@ -63,7 +63,7 @@ async def _local(processes: Processes) -> Engine:
     port = free_port()
     jars = await jvm.jars("dynamodb-local")
     # A command line of the engine's own documentation; it binds all interfaces, no flag helps.
-    command = [jvm.java(), *jvm.SHORT_LIVED, "-Xmx1g", "-cp", jars]
+    command = [jvm.java(), *jvm.SHORT_LIVED, "-Xmx2g", "-cp", jars]
     command += [LOCAL_MAIN, "-inMemory", "-sharedDb"]
     command += ["-disableTelemetry", "-port", str(port)]
     child = await processes.start_mute("engine", command, {})

@@ -24,6 +24,8 @@ from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
 
 T = TypeVar("T")
 PAGES_MAX = 10_000
+PAGE_ITEMS = 500
+"""Larger pages keep DynamoDB Local from everything else for seconds."""
 QUESTIONS_MAX = 8
 
 
@@ -78,7 +80,7 @@ async def dump(dynamo: Dynamo, migration: Migration, sides: tuple[Side, ...]) ->
 async def scan(dynamo: Dynamo, name: str) -> list[Item]:
     """All items of one physical table."""
     items: list[Item] = []
-    request: dict[str, object] = {"TableName": name, "ConsistentRead": True}
+    request: dict[str, object] = {"TableName": name, "ConsistentRead": True, "Limit": PAGE_ITEMS}
     for _ in range(PAGES_MAX):
         page = await dynamo.call("Scan", request)
         items += page["Items"]
