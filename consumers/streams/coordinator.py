@@ -113,7 +113,7 @@ class Streams:
         self._clock = clock
         self._effort = effort
         self._pace = pace
-        self._leases = Leases(records, clock, consumers.me)
+        self._leases = Leases(records, clock, consumers.me, pace)
         self._stillness = Stillness(clock)
         self._barriers = Barriers(clock, pace.barrier_margin_seconds)
         self._evidence = Evidence(records, clock, metrics)

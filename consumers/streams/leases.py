@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from consumers.pace import Pace
 from consumers.streams.shards import SHARD_END, TRIM_HORIZON, Shard, StreamName, parents_first
 from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.phases import Side
@@ -10,14 +11,16 @@ from dualwrite.core.ports import Clock, Record, Records
 from dualwrite.core.records import SHARD, STREAM, ShardLease, StreamProgress, dump, load
 
 TRIES_MAX = 20
-SETTLING_MS = 60_000
-"""Consumers that start together create a stream's first leases together, and within this."""
+SETTLING_SECONDS = 60.0
+"""Consumers that start together create a stream's first leases together, and within this; unless
+streams forget faster, so that a shard may have come and gone."""
 
 
 class Leases:
     """Reads and writes SHARD records, and the coverage that STREAM records promise."""
 
-    def __init__(self, records: Records, clock: Clock, process_id: str) -> None:
+    def __init__(self, records: Records, clock: Clock, process_id: str, pace: Pace) -> None:
+        self._settling_ms = min(SETTLING_SECONDS, pace.retention_seconds) * 1000
         self._records = records
         self._clock = clock
         self._me = process_id
@@ -38,7 +41,7 @@ class Leases:
         after records nobody read: a gap. Raises EngineError.
         """
         now_ms = self._clock.wall_ms()
-        settled = any(lease.created_ms < now_ms - SETTLING_MS for lease in known.values())
+        settled = any(lease.created_ms < now_ms - self._settling_ms for lease in known.values())
         fresh = [shard for shard in parents_first(shards) if shard.id not in known]
         if not fresh:
             return
