@@ -11,8 +11,8 @@ from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Dynamo, Epochs
 from dualwrite.core.settle import condition_failed
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.vouching import vouch
-from dualwrite.late import ARRIVAL_SECONDS, take_back
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, vouch
+from dualwrite.late import take_back
 
 
 class GuardedWrites:
@@ -64,6 +64,6 @@ class GuardedWrites:
             vouch(self._epochs, state)
         except LeaseExpired:
             if not arrived:
-                await self._effort.rest(ARRIVAL_SECONDS)
+                await self._effort.rest(REQUEST_MARGIN_SECONDS)
             await take_back(self._dynamo, table, state.phase.leader.other, copies)
             raise

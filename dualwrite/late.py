@@ -19,8 +19,6 @@ from dualwrite.core.settle import CONDITION_FALSE, reasons_of
 from dualwrite.core.spec import MigratedTable
 
 TRIES_MAX = 5
-ARRIVAL_SECONDS = 2.0
-"""How long a request that was given up may still be on its way."""
 
 log = structlog.get_logger()
 

@@ -4,6 +4,9 @@ from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Epochs
 
+REQUEST_MARGIN_SECONDS = 2.0
+"""A request may still be carried out by the engine this long after its sender gave it up."""
+
 
 def may_follow(begun: int, now: int) -> bool:
     """Whether a write begun under one epoch may commit under another: two states that are adjacent

@@ -22,8 +22,8 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import epoch_of
-from dualwrite.core.vouching import may_follow
-from dualwrite.late import ARRIVAL_SECONDS, take_back
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow
+from dualwrite.late import take_back
 from dualwrite.proxy.health import Follower, Tries
 from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
 
@@ -104,7 +104,7 @@ async def _take_back_late(
     if not isinstance(outcome, Applied | Unknown) or _may_be_sent(services, table, stamp):
         return
     if isinstance(outcome, Unknown):
-        await services.clock.sleep(ARRIVAL_SECONDS)
+        await services.clock.sleep(REQUEST_MARGIN_SECONDS)
     await take_back(services.engine, table, side, [copy])
 
 

@@ -7,14 +7,12 @@ from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
 from dualwrite.control.membership import CONTROLLER
 from dualwrite.core.records import MEMBER
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.process import Parts, new_process_id, run, running
 from dualwrite.wiring.queues import work_queue
 from verifier.gatekeeper import Gates
 from verifier.sweep import Sweeper
-
-REQUEST_MARGIN_SECONDS = 2.0
-"""A request may still be carried out by the engine this long after its sender gave it up."""
 
 
 def run_controller(settings: Settings) -> None:
