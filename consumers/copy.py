@@ -27,7 +27,6 @@ from dualwrite.core.errors import (
     THROTTLED_PARTS,
     DualwriteError,
     EngineError,
-    OutcomeUnknown,
     Refused,
 )
 from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
@@ -145,11 +144,8 @@ class Copier:
                 if code in THROTTLED_PARTS:
                     found[at] = Copied.THROTTLED
             inserting = {at: statements.insert(table, item) for at, item in wanted.items()}
-            try:
-                codes = await self._executed(state, inserting)
-            except OutcomeUnknown:
-                await self._writes.check_copies(state, table, [*wanted.values()], arrived=False)
-                raise
+            sending = self._executed(state, inserting)
+            codes = await self._writes.heard(state, table, wanted.values(), sending)
             for at, code in codes.items():
                 if not code:
                     found[at] = Copied.COPIED
@@ -220,11 +216,9 @@ class Copier:
         writes = [write for part in members.values() for write in part]
         put = [write["Put"]["Item"] for write in writes if "Put" in write]
         vouch(self._epochs, state)
+        sending = self._dynamo.call("TransactWriteItems", {"TransactItems": writes})
         try:
-            await self._dynamo.call("TransactWriteItems", {"TransactItems": writes})
-        except OutcomeUnknown:
-            await self._writes.check_copies(state, table, put, arrived=False)
-            raise
+            await self._writes.heard(state, table, put, sending)
         except Refused as error:
             reasons = error.fields.get("CancellationReasons") or ()
             failed = {

@@ -1,7 +1,7 @@
 """How consumers write: only while they may, and what came too late is taken back."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Collection, Mapping
+from typing import Any, TypeVar
 
 from consumers.effort import Effort
 from consumers.requests import put_if_absent
@@ -11,8 +11,10 @@ from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Dynamo, Epochs
 from dualwrite.core.settle import condition_failed
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, vouch
+from dualwrite.core.vouching import vouch
 from dualwrite.late import take_back
+
+T = TypeVar("T")
 
 
 class GuardedWrites:
@@ -38,32 +40,41 @@ class GuardedWrites:
     async def put_absent(self, state: TableState, table: MigratedTable, copy: Item) -> bool:
         """Put the follower's copy where none is, as ``accepted`` sends: whether none was."""
         request = put_if_absent(table.side(state.phase.leader.other), copy)
-        try:
-            fresh = await self.accepted(state, "PutItem", request)
-        except OutcomeUnknown:
-            await self.check_copies(state, table, [copy], arrived=False)
-            raise
+        sending = self.accepted(state, "PutItem", request)
+        fresh = await self.heard(state, table, [copy], sending)
         if fresh:
             await self.check_copies(state, table, [copy])
         return fresh
+
+    async def heard(
+        self,
+        state: TableState,
+        table: MigratedTable,
+        copies: Collection[Item],
+        sending: Awaitable[T],
+    ) -> T:
+        """The answer to the sending of copies; where none comes they are checked. Raises
+        LeaseExpired, EngineError."""
+        try:
+            return await sending
+        except OutcomeUnknown:
+            await self.check_copies(state, table, copies, arrived=False)
+            raise
 
     async def check_copies(
         self,
         state: TableState,
         table: MigratedTable,
-        copies: Sequence[Item],
+        copies: Collection[Item],
         *,
         arrived: bool = True,
     ) -> None:
         """Take copies back that were just put where none was, if they might not have been sent any
-        more. ``arrived``: False where no answer came, so that they may be on their way.
-
-        Raises LeaseExpired after it has taken them back.
+        more; ``arrived`` as ``take_back`` has it. Raises LeaseExpired after it has taken them back.
         """
         try:
             vouch(self._epochs, state)
         except LeaseExpired:
-            if not arrived:
-                await self._effort.rest(REQUEST_MARGIN_SECONDS)
-            await take_back(self._dynamo, table, state.phase.leader.other, copies)
+            side = state.phase.leader.other
+            await take_back(self._dynamo, self._effort.rest, table, side, copies, arrived=arrived)
             raise

@@ -6,7 +6,7 @@ together, while the lead moves and a client deletes the row on both sides. No gu
 it might not have sent it any more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
@@ -17,6 +17,7 @@ from dualwrite.core.phases import Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.settle import CONDITION_FALSE, reasons_of
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
 
 TRIES_MAX = 5
 
@@ -24,10 +25,19 @@ log = structlog.get_logger()
 
 
 async def take_back(
-    dynamo: Dynamo, table: MigratedTable, side: Side, copies: Iterable[Item]
+    dynamo: Dynamo,
+    sleep: Callable[[float], Awaitable[None]],
+    table: MigratedTable,
+    side: Side,
+    copies: Iterable[Item],
+    *,
+    arrived: bool,
 ) -> None:
     """Delete each of the copies on ``side`` that nobody has written since, and whose original the
-    other side no longer holds. Never raises EngineError: what stays is logged."""
+    other side no longer holds. ``arrived``: False where no answer came, so that they may be on
+    their way and are waited for. Never raises EngineError: what stays is logged."""
+    if not arrived:
+        await sleep(REQUEST_MARGIN_SECONDS)
     for copy in copies:
         await _take_back(dynamo, table, side, copy)
 

@@ -10,7 +10,7 @@ PAGE_SECONDS = 0.25
 ITEMS_FIRST = 500
 ITEMS_MIN = 25
 ITEMS_MAX = 16_000
-"""AWS: a page holds at most 1 MB, which is that many items of the smallest size it is paid for."""
+"""AWS: a page holds at most 1 MB, so that this bounds none but those of items under 65 bytes."""
 
 
 class PageSize:

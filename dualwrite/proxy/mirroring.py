@@ -4,8 +4,7 @@ from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
 from dualwrite.core.breaker import Event
 from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
-from dualwrite.core.items import Item
-from dualwrite.core.phases import Mode, Side
+from dualwrite.core.phases import Mode
 from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
 from dualwrite.core.settle import (
     Applied,
@@ -22,7 +21,7 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import epoch_of
-from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow
+from dualwrite.core.vouching import may_follow
 from dualwrite.late import take_back
 from dualwrite.proxy.health import Follower, Tries
 from dualwrite.proxy.services import Services, attempt, count_units, queue_repair
@@ -43,8 +42,12 @@ async def mirror(services: Services, table: MigratedTable, action: Action, stamp
         outcome = Held()
     settled = settle_follower(outcome)
     services.metrics.add(metric_names.FOLLOWER_OUTCOMES, table.name, settled.follower)
-    if "Item" in action and not isinstance(outcome, Held):
-        await _take_back_late(services, table, follower.side, action["Item"], stamp, outcome)
+    put = "Item" in action and isinstance(outcome, Applied | Unknown)
+    if put and not _may_be_sent(services, table, stamp):
+        await take_back(
+            services.engine, services.clock.sleep, table, follower.side, [action["Item"]],
+            arrived=isinstance(outcome, Applied),
+        )  # fmt: skip
     if settled.repair:
         key = action["Item"] if "Item" in action else action["Key"]
         await queue_repair(
@@ -89,23 +92,8 @@ async def _written(
 
 def _may_be_sent(services: Services, table: MigratedTable, stamp: str) -> bool:
     """Whether this process may still write: the leader may have taken long."""
-    try:
-        state = services.epochs.current(table.name)
-    except LeaseExpired:
-        return False
-    begun = epoch_of(stamp)
-    return begun is None or may_follow(begun, state.epoch)
-
-
-async def _take_back_late(
-    services: Services, table: MigratedTable, side: Side, copy: Item, stamp: str, outcome: Outcome
-) -> None:
-    """Take back what was put, or may have been, when it might not have been sent any more."""
-    if not isinstance(outcome, Applied | Unknown) or _may_be_sent(services, table, stamp):
-        return
-    if isinstance(outcome, Unknown):
-        await services.clock.sleep(REQUEST_MARGIN_SECONDS)
-    await take_back(services.engine, table, side, [copy])
+    live, begun = services.live(table.name), epoch_of(stamp)
+    return live is not None and (begun is None or may_follow(begun, live.epoch))
 
 
 def _well(outcome: Outcome | Held) -> bool:

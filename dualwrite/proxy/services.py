@@ -112,20 +112,25 @@ class Services:
         a client is told of it: this process may have been stopped in the middle of a send, and a
         write that comes to what follows by then is undone. Raises ClientError: nobody can tell."""
         for state in states:
-            deadline = self.clock.monotonic_seconds() + CONFIRM_SECONDS_MAX
-            while (live := self._live(state.table)) is None:
-                if self.clock.monotonic_seconds() >= deadline:
-                    raise unknown_error()
-                await self.clock.sleep(CONFIRM_POLL_SECONDS)
-            if not may_follow(state.epoch, live.epoch):
+            live = self.live(state.table) or await self._live_again(state.table)
+            if live is None or not may_follow(state.epoch, live.epoch):
                 raise unknown_error()
 
-    def _live(self, table: str) -> TableState | None:
-        """None while the lease has run out: then nobody here knows."""
+    def live(self, table: str) -> TableState | None:
+        """A table's state now; None while the lease has run out: then nobody here knows."""
         try:
             return self.epochs.current(table)
         except LeaseExpired:
             return None
+
+    async def _live_again(self, table: str) -> TableState | None:
+        """The same once the lease is renewed; None where that takes too long."""
+        deadline = self.clock.monotonic_seconds() + CONFIRM_SECONDS_MAX
+        live = None
+        while live is None and self.clock.monotonic_seconds() < deadline:
+            await self.clock.sleep(CONFIRM_POLL_SECONDS)
+            live = self.live(table)
+        return live
 
     async def pause(self, attempt: int) -> None:
         """Back off with full jitter before the next try."""

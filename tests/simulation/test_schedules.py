@@ -278,7 +278,8 @@ def test_a_write_that_came_after_its_leader_had_lost_the_lead_is_not_told_to_be_
     assert b"InternalServerError" in reply.body
 
 
-def test_an_answer_waits_for_a_lease_that_has_just_run_out() -> None:
+@pytest.mark.parametrize(("renewed", "status"), [(True, 200), (False, 500)])
+def test_an_answer_waits_for_a_lease_that_has_just_run_out(renewed: bool, status: int) -> None:
     """Nearly always it is renewed and nothing has moved: the client is told that it is done. Where
     it is not renewed, nobody can tell."""
     scene = Scene(NOTE, "notes", Stopped)
@@ -288,7 +289,4 @@ def test_an_answer_waits_for_a_lease_that_has_just_run_out() -> None:
         if renewed:
             asyncio.get_running_loop().call_soon(setattr, scene.epochs, "expired", False)
 
-    renewed = True
-    assert asyncio.run(scene.put_through_a_proxy(runs_out)).status == 200
-    renewed = False
-    assert asyncio.run(scene.put_through_a_proxy(runs_out)).status == 500
+    assert asyncio.run(scene.put_through_a_proxy(runs_out)).status == status

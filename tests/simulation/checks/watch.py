@@ -238,7 +238,8 @@ class Watch:
     ) -> None:  # fmt: skip
         """Note what can be seen of a proxy's late write until it is taken back."""
         members = self._engine.request.get("TransactItems", ())
-        if any(self._control_table in str(member) for member in members):
+        actions = [action for member in members for action in member.values()]
+        if any(action["TableName"] == self._control_table for action in actions):
             # Its token says for ten minutes that it is done, also where it is undone.
             self._count("late token")
             self.untold.add((table.name, token))

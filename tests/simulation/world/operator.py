@@ -91,10 +91,9 @@ class Operator:
 
     async def run(self) -> None:
         """Until stopped."""
+        pause_seconds = 0.3 if self._plan.hurried else 1.2
         while not self.stopped:
-            await self._clock.sleep(
-                0.1 + self._random.random() * (0.3 if self._plan.hurried else 1.2)
-            )
+            await self._clock.sleep(0.1 + self._random.random() * pause_seconds)
             try:
                 states = await self._states()
                 if self._leading not in states:

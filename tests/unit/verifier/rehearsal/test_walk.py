@@ -28,7 +28,7 @@ PAGE_SECONDS = 100.0
 
 
 class SlowMonitor:
-    """A backfill of which one page is copied every hundred seconds, up to ``pages``."""
+    """A backfill and a sweep: of each one page is done every hundred seconds, up to ``pages``."""
 
     def __init__(self, clock: VirtualClock, pages: int) -> None:
         self._clock = clock
@@ -41,7 +41,6 @@ class SlowMonitor:
         for table in MIGRATION.by_name:
             self.seen.orders[table] = BackfillOrder("r", "run", 1, 0)
             self.seen.segments[table] = [segment]
-
         result = SweepResult("run", 0, compared=page, done=page == PAGES)
         self.seen.swept = dict.fromkeys(MIGRATION.by_name, result)
 
@@ -76,50 +75,31 @@ def walk(clock: VirtualClock, pages: int) -> Walk:
     )
 
 
-def test_a_backfill_may_take_as_long_as_it_moves() -> None:
-    """More than an hour on a slow machine, for items are still being copied."""
+@pytest.mark.parametrize("name", ["backfill", "sweep"])
+def test_a_step_may_take_as_long_as_it_moves(name: str) -> None:
+    """More than an hour on a slow machine, for items are still being copied or compared; the
+    command that asks for a sweep lasts as long, and is not given up either."""
 
     async def go() -> None:
         clock = VirtualClock()
         slow = walk(clock, PAGES)
-        await clock.drive(slow.step("backfill", slow.backfill), seconds_max=9000.0)
+        await clock.drive(slow.step(name, getattr(slow, name)), seconds_max=9000.0)
         assert clock.monotonic_seconds() >= PAGES * PAGE_SECONDS
 
     asyncio.run(go())
 
 
-def test_a_sweep_may_take_as_long_as_it_moves() -> None:
-    """The command that asks for it lasts as long, and is not given up either."""
-
-    async def go() -> None:
-        clock = VirtualClock()
-        slow = walk(clock, PAGES)
-        await clock.drive(slow.step("sweep", slow.sweep), seconds_max=9000.0)
-        assert clock.monotonic_seconds() >= PAGES * PAGE_SECONDS
-
-    asyncio.run(go())
-
-
-def test_a_sweep_that_stands_still_fails_and_says_so() -> None:
-    """The command stays at work for ever, and the rehearsal does not wait for it."""
-
-    async def go() -> None:
-        clock = VirtualClock()
-        stuck = walk(clock, 3)
-        with pytest.raises(StepFailed, match=r"nothing moved for 150 s, .* verify has ended"):
-            await clock.drive(stuck.step("sweep", stuck.sweep), seconds_max=9000.0)
-
-    asyncio.run(go())
-
-
-def test_a_backfill_that_stands_still_fails_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("name", "waited_for"), [("backfill", "the backfill is over"), ("sweep", "verify has ended")]
+)
+def test_a_step_that_stands_still_fails_and_says_so(name: str, waited_for: str) -> None:
     """The message names the bound and what was waited for."""
 
     async def go() -> None:
         clock = VirtualClock()
         stuck = walk(clock, 3)
-        with pytest.raises(StepFailed, match=r"nothing moved for 150 s, .* the backfill is over"):
-            await clock.drive(stuck.step("backfill", stuck.backfill), seconds_max=9000.0)
+        with pytest.raises(StepFailed, match=rf"nothing moved for 150 s, .* {waited_for}"):
+            await clock.drive(stuck.step(name, getattr(stuck, name)), seconds_max=9000.0)
         assert clock.monotonic_seconds() < 600.0
 
     asyncio.run(go())
