@@ -12,7 +12,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-_LEFT_TO_US = re.compile(rb"(?i)\r\n(date|connection|keep-alive|proxy-connection):")
+_LEFT_TO_US = re.compile(rb"(?i)\r\n(date|keep-alive|proxy-connection):")
 """What a head that came may not say, or what it lacks: one that tells nothing but a date goes on
 as it is."""
 _FRAMING = frozenset(
@@ -50,8 +50,8 @@ class Answer(Protocol):
     def body(self) -> bytes: ...
     @property
     def head(self) -> bytes:
-        """Status line and headers as they came, framed by one Content-Length and nothing else;
-        empty where there is no such head."""
+        """Status line and headers as they came, framed by one Content-Length and nothing else, on a
+        connection that stays; empty where there is no such head."""
         ...
 
 
