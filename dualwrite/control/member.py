@@ -124,6 +124,10 @@ class Member:
             raise LeaseExpired(self._why_not())
         return self._tables[table].state
 
+    async def look(self, table: str) -> TableState:
+        record = await self._records.read(records.STATE, table)
+        return records.load(TableState, record.value) if record else TableState(table)
+
     # -- the life of a process -------------------------------------------------------------
 
     async def start(self) -> None:

@@ -5,7 +5,7 @@ request out, under the condition that no other one stands there. So the two are 
 applied has its record, and a repetition is cancelled by it, through whichever proxy it comes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -15,6 +15,7 @@ import orjson
 
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import AttributeValue, Key
+from dualwrite.core.phases import TableState
 
 TOKEN_LENGTH_MAX = 36
 """AWS: a ClientRequestToken has 1 to 36 characters."""
@@ -24,6 +25,7 @@ EXPIRES = "expires"
 """The record's end in seconds since 1970, which is what DynamoDB's time to live goes by."""
 
 _KIND = "token#"
+_EPOCHS = "epochs"
 
 
 class Standing(StrEnum):
@@ -50,12 +52,14 @@ class Claim:
         """A token for DynamoDB itself that is the same whenever this request is sent."""
         return sha256((self.token + self.request).encode()).hexdigest()[:TOKEN_LENGTH_MAX]
 
-    def put(self, control_table: str, now_ms: int) -> dict[str, Any]:
-        """The Put that binds the token, unless it is bound already and not yet forgotten."""
+    def put(self, control_table: str, now_ms: int, states: Iterable[TableState]) -> dict[str, Any]:
+        """The Put that binds the token to a request begun under these states, unless it is bound
+        already and not yet forgotten."""
         now_seconds = now_ms // 1000
         item = {
             **self.key(),
             "request": {"S": self.request},
+            _EPOCHS: {"M": {state.table: {"N": str(state.epoch)} for state in states}},
             EXPIRES: {"N": str(now_seconds + REMEMBERED_SECONDS)},
         }
         return {
@@ -72,6 +76,12 @@ class Claim:
         if not record or int(record[EXPIRES]["N"]) <= now_ms // 1000:
             return Standing.FREE
         return Standing.SAME if record["request"]["S"] == self.request else Standing.OTHER
+
+
+def begun_under(record: Mapping[str, AttributeValue]) -> dict[str, int]:
+    """The epochs, by table, under which the request that left this record was begun."""
+    epochs = record.get(_EPOCHS, {"M": {}})["M"]
+    return {table: int(epoch["N"]) for table, epoch in epochs.items()}
 
 
 def claim_of(token: str | None, request: Any) -> Claim | None:

@@ -107,6 +107,10 @@ class Epochs(Protocol):
         """The state as last polled, for reads and displays; raises LeaseExpired."""
         ...
 
+    async def look(self, table: str) -> TableState:
+        """The state as it stands at this moment, whatever was polled; raises EngineError."""
+        ...
+
 
 class RepairQueue(Protocol):
     """Keys that may differ between the two sides; durable, one entry a key."""

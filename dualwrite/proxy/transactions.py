@@ -4,8 +4,6 @@ One transaction goes upstream: each action on its leader; on a table in atomic m
 image too. Followers of tables in mirror mode are written after it.
 """
 
-from collections.abc import Mapping
-
 from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
 from dualwrite.core.client_tokens import Claim, claim_of
@@ -18,7 +16,7 @@ from dualwrite.core.errors import (
 )
 from dualwrite.core.items import key_token
 from dualwrite.core.naming import short_name
-from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import (
     absence_check,
     decided_action,
@@ -56,6 +54,7 @@ from dualwrite.core.settle import (
 from dualwrite.core.shapes import shaped
 from dualwrite.proxy import atomic, based, claims, writes
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
+from dualwrite.proxy.claims import States
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
     TRIES_MAX,
@@ -68,8 +67,6 @@ from dualwrite.proxy.views import capacity_as, collection
 
 ACTIONS_MAX = 100
 """AWS: a transaction holds at most 100 actions."""
-
-States = Mapping[str, TableState]
 
 
 async def write(services: Services, body: Body, states: States, claim: Claim | None = None) -> Body:
@@ -86,28 +83,28 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
             try:
                 await _prepare(services, part)
             except ClientError as error:
-                if await claims.applied_before(services, claim):
+                if await claims.applied_before(services, claim, states):
                     return await _repeated(services, body, parts, tries)
                 raise refused_alone(parts, part, error) from error
-        request, inside = _request(services, body, parts, claim)
+        request, inside = _request(services, body, parts, states, claim)
         beside = claim if not inside else None
-        if await claims.applied_before(services, beside):
+        if await claims.applied_before(services, beside, states):
             return await _repeated(services, body, parts, tries)
         outcome, reply = await atomic.transact(services, request, states.values())
         match outcome:
             case Applied():
                 if beside is not None:
-                    await claims.remember(services, beside)
+                    await claims.remember(services, beside, states)
                 await _mirror_all(services, parts)
                 return _reply(services, body, parts, reply)
             case Unknown(refused=refused):
                 # Here the claim may be that of the first try, which nobody has mirrored.
-                if refused and await claims.stood(services, claim, refused, inside=inside):
+                if refused and await claims.stood(services, claim, states, refused, inside=inside):
                     return await _repeated(services, body, parts, tries + 1)
                 await _queue_all(services, parts)
                 raise unknown_error()
             case Failed(Refused() as refused):
-                if await claims.stood(services, claim, refused, inside=inside):
+                if await claims.stood(services, claim, states, refused, inside=inside):
                     return await _repeated(services, body, parts, tries)
                 if inside:
                     refused = claims.without_claim(refused)
@@ -298,7 +295,7 @@ def _follow(part: Part, follower: Side) -> Action:
 
 
 def _request(
-    services: Services, body: Body, parts: list[Part], claim: Claim | None
+    services: Services, body: Body, parts: list[Part], states: States, claim: Claim | None
 ) -> tuple[Body, bool]:
     """What goes upstream, and whether it holds the claim of the client's token: a transaction that
     is full without it has it beside."""
@@ -309,7 +306,7 @@ def _request(
         raise unsupported(doubled, "a transaction whose two sides exceed 100 actions")
     inside = claim is not None and len(members) < ACTIONS_MAX
     if claim is not None and inside:
-        members.insert(0, claims.member(services, claim))
+        members.insert(0, claims.member(services, claim, states))
     request = pass_parameters(body, {"TransactItems": members})
     if claim is not None and not inside:
         token = claim.upstream_token

@@ -68,6 +68,22 @@ def test_a_token_is_known_to_every_proxy(twin: Twin) -> None:
     assert value(twin) == "1"
 
 
+@pytest.mark.managed_only
+@pytest.mark.parametrize(("passed", "heard"), [(1, {}), (2, {"error": "InternalServerError"})])
+def test_a_repetition_over_changes_of_state_is_told_what_is_certain(
+    twin: Twin, passed: int, heard: dict[str, Any]
+) -> None:
+    """A transaction that came when its state was over will be undone, and its record does not say
+    when it came. After one change it was in time; after two nobody can tell."""
+    token = f"late-{passed}-{twin.run}"
+    assert transact(twin.rig.proxied, token, add(twin)) == {}
+    twin.rig.stand(twin.phase, epoch=1 + passed)
+    again = transact(twin.rig.beside, token, add(twin))
+    assert {name: again[name] for name in heard} == heard
+    assert ("error" in again) == ("error" in heard)
+    assert value(twin) == "1"
+
+
 def test_a_cancelled_transaction_frees_its_token(twin: Twin) -> None:
     """What was not applied binds nothing: the same request, or another, may use the token, and
     the reasons of a cancellation are the client's own actions' alone."""

@@ -29,3 +29,6 @@ class SetEpochs:
             return found
         base = self.default
         return TableState(table, base.epoch, base.phase, base.read_share)
+
+    async def look(self, table: str) -> TableState:
+        return self.current(table)

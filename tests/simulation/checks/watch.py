@@ -238,12 +238,6 @@ class Watch:
     ) -> None:  # fmt: skip
         """Note what can be seen of a proxy's late write until it is taken back."""
         members = self._engine.request.get("TransactItems", ())
-        actions = [action for member in members for action in member.values()]
-        if any(action["TableName"] == self._control_table for action in actions):
-            # Its token says for ten minutes that it is done, also where it is undone.
-            self._count("late token")
-            self.untold.add((table.name, token))
-            return
         put = not members and commit.before is None and commit.after is not None
         leads = side is self.phase(table.name).leader
         if put and leads and stamp in story.stamps[side.other]:

@@ -2,8 +2,15 @@
 
 import pytest
 
-from dualwrite.core.client_tokens import REMEMBERED_SECONDS, Claim, Standing, claim_of
+from dualwrite.core.client_tokens import (
+    REMEMBERED_SECONDS,
+    Claim,
+    Standing,
+    begun_under,
+    claim_of,
+)
 from dualwrite.core.errors import ValidationError
+from dualwrite.core.phases import TableState
 
 PUT = {"Put": {"TableName": "t", "Item": {"a": {"S": "x"}, "b": {"N": "1"}}}}
 NOW_MS = 1_700_000_000_999
@@ -38,7 +45,7 @@ def test_the_order_of_members_does_not_count_and_contents_do() -> None:
 
 def test_a_record_binds_for_ten_minutes() -> None:
     """It tells the same request from another one, and nothing once it is over."""
-    record = claim().put("control", NOW_MS)["Item"]
+    record = claim().put("control", NOW_MS, ())["Item"]
     last = NOW_MS + (REMEMBERED_SECONDS - 1) * 1000
     assert claim().judge(record, last) is Standing.SAME
     assert claim({}).judge(record, last) is Standing.OTHER
@@ -48,6 +55,14 @@ def test_a_record_binds_for_ten_minutes() -> None:
 
 def test_tokens_do_not_share_a_partition_and_keep_no_contents() -> None:
     """Nothing of the client's stands in the record."""
-    put = claim().put("control", NOW_MS)
+    put = claim().put("control", NOW_MS, ())
     assert claim(token="a").key()["pk"] != claim(token="b").key()["pk"]
     assert "token" not in put["Item"]["pk"]["S"].removeprefix("token#")
+
+
+def test_a_record_tells_under_which_epochs_its_request_was_begun() -> None:
+    """So that who finds it can judge whether it came in time; an old record tells none."""
+    states = [TableState("tasks", epoch=3), TableState("notes", epoch=0)]
+    record = claim().put("control", NOW_MS, states)["Item"]
+    assert begun_under(record) == {"tasks": 3, "notes": 0}
+    assert begun_under({"request": {"S": "x"}}) == {}
