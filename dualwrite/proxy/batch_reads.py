@@ -5,29 +5,26 @@ physical table, or one table's keys on two sides, the batch is sent as several.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dualwrite.core.capacity import of_reads, seen_bytes
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.items import Item, Key, size_bytes
 from dualwrite.core.naming import short_name
-from dualwrite.core.phases import Side, TableState
+from dualwrite.core.phases import Side
 from dualwrite.core.plan import key_on
 from dualwrite.core.read_shape import Shape, shape_of
 from dualwrite.core.requests import Body, check_key, managed
 from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable
 from dualwrite.proxy.reads import count_read, side_of_key
-from dualwrite.proxy.services import Services, call
+from dualwrite.proxy.services import Services, States, call
 from dualwrite.proxy.views import capacity_as, client_item, merged
 
 KEYS_MAX = 100
 """AWS: BatchGetItem takes at most 100 keys."""
 
 PROJECTING = frozenset({"ProjectionExpression", "AttributesToGet"})
-
-States = Mapping[str, TableState]
 
 
 @dataclass(slots=True)

@@ -6,14 +6,14 @@ a transaction of its own. What was not written comes back as the client's own Un
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import Item, key_token
 from dualwrite.core.naming import short_name
-from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, wish
 from dualwrite.core.room import fits_both
@@ -24,6 +24,7 @@ from dualwrite.proxy import writes
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
     Services,
+    States,
     call,
     client_row,
     count_units_of,
@@ -37,8 +38,6 @@ WRITES_MAX = 25
 """AWS: BatchWriteItem takes at most 25 put or delete requests."""
 TOGETHER_MAX = 8
 """Follower writes, or transactions, of one batch that are under way at once."""
-
-States = Mapping[str, TableState]
 
 
 MEMBERS = {"PutRequest": Verb.PUT, "DeleteRequest": Verb.DELETE}

@@ -1,12 +1,10 @@
 """Clients' tokens on the way of a transaction: claimed in it, and what a repetition is told."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from dualwrite.core.client_tokens import Claim, Standing, begun_under, mismatch
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item
-from dualwrite.core.phases import TableState
 from dualwrite.core.plan import side_key
 from dualwrite.core.requests import Body, Verb
 from dualwrite.core.settle import (
@@ -19,11 +17,9 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.vouching import may_follow
 from dualwrite.proxy.cancelled import Part
-from dualwrite.proxy.services import Services, log
+from dualwrite.proxy.services import Services, States, log
 from dualwrite.proxy.views import capacity_as
 
-States = Mapping[str, TableState]
-"""By table, those under which a request was begun."""
 MISMATCH = "IdempotentParameterMismatchException"
 _OF_CONDITIONS = frozenset({"None", CONDITION_FALSE})
 

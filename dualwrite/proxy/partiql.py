@@ -10,13 +10,12 @@ from dualwrite.core.requests import Body
 from dualwrite.core.shapes import shaped
 from dualwrite.proxy import statement_batches, statement_transactions
 from dualwrite.proxy.select import select
-from dualwrite.proxy.services import Services
+from dualwrite.proxy.services import Services, States
 from dualwrite.proxy.statements import (
     EXISTS_MISPLACED,
     Asked,
     Faulty,
     Member,
-    States,
     asked_of_all,
     change,
     members_of,

@@ -74,6 +74,9 @@ CONFIRM_SECONDS_MAX = 2.0
 """How long an answer waits for a lease that has just run out: nearly always it is renewed."""
 CONFIRM_POLL_SECONDS = 0.05
 
+States = Mapping[str, TableState]
+"""By table, the states under which a request is served."""
+
 
 class Engine(Dynamo, Protocol):
     """The engine behind the proxy: calls in DynamoDB JSON, and requests passed as they came."""

@@ -8,14 +8,13 @@ from dualwrite.core.phases import Side
 from dualwrite.core.plan import key_on
 from dualwrite.core.requests import Body
 from dualwrite.proxy.batches import bounded
-from dualwrite.proxy.services import Services, call
+from dualwrite.proxy.services import Services, States, call
 from dualwrite.proxy.statements import (
     EXISTS_MISPLACED,
     Asked,
     Faulty,
     Foreign,
     Member,
-    States,
     asked_of_all,
     change,
     kinds,

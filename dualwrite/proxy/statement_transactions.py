@@ -13,14 +13,13 @@ from dualwrite.core.requests import Body
 from dualwrite.core.settle import CANCELED, CONDITION_FALSE
 from dualwrite.proxy import batch_reads, transactions
 from dualwrite.proxy.cancelled import cancelled
-from dualwrite.proxy.services import Services, call
+from dualwrite.proxy.services import Services, States, call
 from dualwrite.proxy.statements import (
     DUPLICATE,
     Faulty,
     Foreign,
     Member,
     Said,
-    States,
     asked_of_all,
     count_write,
     kinds,

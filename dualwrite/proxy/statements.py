@@ -1,7 +1,7 @@
 """PartiQL that names managed tables: what each statement of a request is about."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dualwrite.core import metric_names
@@ -26,8 +26,6 @@ from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.proxy import reads, writes
 from dualwrite.proxy.services import Services
-
-States = Mapping[str, TableState]
 
 EXISTS_MISPLACED = "EXISTS can only be used in ExecuteTransaction write requests."
 DUPLICATE = "Duplicate primary key exists in table"

@@ -54,11 +54,11 @@ from dualwrite.core.settle import (
 from dualwrite.core.shapes import shaped
 from dualwrite.proxy import atomic, based, claims, writes
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
-from dualwrite.proxy.claims import States
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
+    States,
     client_row,
     count_units_of,
     queue_repair,

@@ -218,6 +218,12 @@ def test_reads_towards_the_leader_need_no_evidence() -> None:
     on_stage(go)
 
 
+def asked_for_two_steps(stage: Stage) -> asyncio.Task[Command]:
+    """From mirror mode over atomic/old to atomic/new, which takes as long as it takes."""
+    command = Command("advance", "moved", "atomic/new", "why not")
+    return asyncio.create_task(ask(stage.records, stage.clock, command, timeout_seconds=200))
+
+
 def test_the_next_step_waits_for_work_in_flight() -> None:
     """While one process still works under the old epoch, no later epoch comes."""
 
@@ -226,14 +232,7 @@ def test_the_next_step_waits_for_work_in_flight() -> None:
         stage.controller()
         subject, _ = await stage.member()
         state = subject.enter("moved")
-        asking = asyncio.create_task(
-            ask(
-                stage.records,
-                stage.clock,
-                Command("advance", "moved", "atomic/new", "why not"),
-                timeout_seconds=200,
-            )
-        )
+        asking = asked_for_two_steps(stage)
         await stage.clock.advance(40)
         assert stage.state().phase is Phase.ATOMIC_OLD
         subject.leave(state)
@@ -287,14 +286,7 @@ def test_a_frozen_process_refuses_before_the_controller_goes_on() -> None:
         subject, task = await stage.member()
         subject.enter("moved")
         task.cancel()
-        asking = asyncio.create_task(
-            ask(
-                stage.records,
-                stage.clock,
-                Command("advance", "moved", "atomic/new", "why not"),
-                timeout_seconds=200,
-            )
-        )
+        asking = asked_for_two_steps(stage)
         refused_since: float | None = None
         while stage.state().phase is not Phase.ATOMIC_NEW:
             await stage.clock.advance(0.1)
@@ -317,14 +309,7 @@ def test_a_process_that_joins_in_the_middle_is_waited_for() -> None:
         stage.controller()
         subject, _ = await stage.member()
         first = subject.enter("moved")
-        asking = asyncio.create_task(
-            ask(
-                stage.records,
-                stage.clock,
-                Command("advance", "moved", "atomic/new", "why not"),
-                timeout_seconds=200,
-            )
-        )
+        asking = asked_for_two_steps(stage)
         await stage.clock.advance(1)
         late, _ = await stage.member("proxy-2")
         assert late.current("moved").phase is Phase.ATOMIC_OLD

@@ -113,6 +113,16 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
+async def one_who_has_read() -> tuple[World, Process]:
+    """A stream of one shard, and a consumer that has read its first record."""
+    world = World()
+    world.engine.shard("p")
+    process = Process(world, "one")
+    world.engine.write("p", "1")
+    await world.clock.until(lambda: process.sink.names == ["1"])
+    return world, process
+
+
 def test_a_child_starts_only_after_its_parents_end_is_applied() -> None:
     """Also over two generations, and though all are listed at once."""
 
@@ -144,11 +154,7 @@ def test_a_split_while_reading_is_followed_without_a_gap() -> None:
     """The children's leases exist before the parent's says that it has ended."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        process = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: process.sink.names == ["1"])
+        world, process = await one_who_has_read()
         await world.clock.advance(120.0)
         world.engine.write("p", "2")
         world.engine.split("p", "c1", "c2")
@@ -189,11 +195,7 @@ def test_a_released_shard_is_taken_at_once() -> None:
     """A consumer that stops in order leaves its checkpoint and no wait."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        first = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: bool(first.sink.taken))
+        world, first = await one_who_has_read()
         await first.stop()
         assert world.lease("p").owner == ""
         assert world.lease("p").checkpoint == "9"
@@ -283,11 +285,7 @@ def test_trimmed_records_break_the_coverage_durably() -> None:
     """One gap is counted, and coverage begins anew."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        first = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: bool(first.sink.taken))
+        world, first = await one_who_has_read()
         await world.clock.advance(3.0)
         since = world.stream().unbroken_since_ms
         await first.stop()
@@ -309,11 +307,7 @@ def test_a_shard_that_vanished_unread_is_a_gap_and_its_children_start() -> None:
     """After more than a day away, the engine has forgotten the parent."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        first = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: bool(first.sink.taken))
+        world, first = await one_who_has_read()
         await first.stop()
         await world.clock.advance(90_000.0)
         world.engine.split("p", "c")
@@ -333,11 +327,7 @@ def test_a_shard_that_came_while_nobody_looked_may_have_lost_records() -> None:
     that was never seen may be gone too."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        first = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: bool(first.sink.taken))
+        world, first = await one_who_has_read()
         await first.stop()
         await world.clock.advance(90_000.0)
         world.engine.split("p", "c")
@@ -357,11 +347,7 @@ def test_a_stream_that_was_switched_off_and_on_is_a_gap() -> None:
     """Its shards continue nothing that was read."""
 
     async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        process = Process(world, "one")
-        world.engine.write("p", "1")
-        await world.clock.until(lambda: bool(process.sink.taken))
+        world, process = await one_who_has_read()
         await world.clock.advance(120.0)
         world.engine.shards["p"].closed = True
         world.engine.arn = "arn:two"
