@@ -21,6 +21,7 @@ MET = {
         441244,
         True,
     ): "a shard came and was trimmed within the first minute, while nobody looked",
+    (507598, False): "what was trimmed before the first look at a stream was called a gap",
 }
 """Long days that broke something once, and whether the operator flipped straight from mirror mode,
 which at first none did."""

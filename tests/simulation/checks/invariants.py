@@ -232,12 +232,14 @@ def _settled(over: Over, late: Late) -> bool:
 
 
 def _gaps(over: Over) -> None:
-    """Records that were trimmed before anybody read them are a gap, and never skipped on."""
+    """Records that were trimmed before anybody read them are a gap, and never skipped on; but for
+    those from before the stream's coverage began, which no evidence builds on."""
     for name, (table, side) in sorted(over.migration.by_physical.items()):
-        if not over.engine.streams[name].lost:
+        record = f"{table.name}/{side.value}"
+        if over.engine.streams[name].lost <= over.watch.lost_before.get(record, 0):
             continue
         over.count("trimmed unread")
-        key = {"pk": {"S": STREAM}, "sk": {"S": f"{table.name}/{side.value}"}}
+        key = {"pk": {"S": STREAM}, "sk": {"S": record}}
         held = over.engine.tables[CONTROL_TABLE].get(key)
         if held is not None and not json.loads(held["value"]["S"])["gaps"]:
             over.watch.violated(9, "a trimmed position is a gap", f"{name} lost records in silence")

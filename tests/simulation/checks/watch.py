@@ -10,7 +10,16 @@ import orjson
 from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.items import HIDDEN, STAMP, Item, key_token, same, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
-from dualwrite.core.records import BACKFILL, QUARANTINE, REPAIR, SHARD, STATE, Repair, load
+from dualwrite.core.records import (
+    BACKFILL,
+    QUARANTINE,
+    REPAIR,
+    SHARD,
+    STATE,
+    STREAM,
+    Repair,
+    load,
+)
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import Stamp
 from dualwrite.core.transform import Problem, translate_key
@@ -88,6 +97,9 @@ class Watch:
         """Keys that were written under an epoch when the next one stood already."""
         self.untold: set[tuple[str, str]] = set()
         """Keys of which a client may be told what is undone."""
+        self.lost_before: dict[str, int] = {}
+        """By name of a stream's record: how many records had been trimmed unread when the coverage
+        of the stream began."""
         self.number = 0
         self.on_state: list[Callable[[TableState, TableState], None]] = []
         self.request: Mapping[str, Any] = {}
@@ -249,6 +261,10 @@ class Watch:
 
     def _control(self, commit: Commit) -> None:
         kind, name = commit.key["pk"]["S"], commit.key["sk"]["S"]
+        if kind == STREAM:
+            table, _, side = name.rpartition("/")
+            physical = self._migration.by_name[table].side(Side(side)).name
+            self.lost_before.setdefault(name, self._engine.streams[physical].lost)
         if kind not in (STATE, REPAIR, QUARANTINE, SHARD, BACKFILL) or commit.after is None:
             return
         value = orjson.loads(commit.after["value"]["S"])
