@@ -27,7 +27,13 @@ TYPE_PREFIXES = {
 }
 """Where DynamoDB's error types live; the rest is in its own name space."""
 CAPITAL_MESSAGES = frozenset(
-    {CANCELED, "AccessDeniedException", "IdempotentParameterMismatchException"}
+    {
+        CANCELED,
+        "AccessDeniedException",
+        "IdempotentParameterMismatchException",
+        "SerializationException",
+        "TransactionInProgressException",
+    }
 )
 """Errors whose text DynamoDB puts under "Message"."""
 

@@ -30,7 +30,7 @@ from dualwrite.core.expressions import (
 )
 from dualwrite.core.items import PAGE, Item, Key, KeySchema, canonical, size_bytes
 from dualwrite.core.legacy import key_condition_meant
-from dualwrite.core.phases import Kind, Phase, Side, TableState
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import key_on
 from dualwrite.core.read_shape import Shape, check_segment, shape_of
 from dualwrite.core.requests import Body, check_key, refuse_hidden, unsupported
@@ -75,9 +75,13 @@ async def get(
     services: Services, table: MigratedTable, dialect: Side, state: TableState, body: Body
 ) -> Body:
     """GetItem; raises ClientError."""
-    body = shaped(body, "GetItem")
-    shape = shape_of("GetItem", body, table.side(dialect))
-    key = check_key(body.get("Key"), table.side(dialect).keys)
+    try:
+        body = shaped(body, "GetItem")
+        shape = shape_of("GetItem", body, table.side(dialect))
+        key = check_key(body.get("Key"), table.side(dialect).keys)
+    except ClientError:
+        await _let_engine_refuse(services, table, dialect, state, "GetItem", body)
+        raise
     consistent = bool(body.get("ConsistentRead"))
     side = side_of_key(table, dialect, state, key, consistent=consistent)
     count_read(services, table, side)
@@ -157,7 +161,11 @@ async def search(
     body: Body,
 ) -> Body:
     """Query or Scan; raises ClientError."""
-    body = shaped(body, operation)
+    try:
+        body = shaped(body, operation)
+    except ClientError:
+        await _let_engine_refuse(services, table, dialect, state, operation, body)
+        raise
     refuse_hidden(body)
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         side, reply = Side.OLD, await _own(services, table, Side.OLD, operation, body)
@@ -169,8 +177,7 @@ async def search(
         try:
             wanted = _wanted(table, dialect, operation, body)
         except ValidationError:
-            if state.phase is not Phase.DONE:
-                await _let_engine_refuse(services, table, dialect, operation, body)
+            await _let_engine_refuse(services, table, dialect, state, operation, body)
             raise
         side = _search_side(table, dialect, state, body, wanted.key)
         if side is dialect or not table.swapped:
@@ -187,12 +194,23 @@ async def search(
 
 
 async def _let_engine_refuse(
-    services: Services, table: MigratedTable, dialect: Side, operation: str, body: Body
+    services: Services,
+    table: MigratedTable,
+    dialect: Side,
+    state: TableState,
+    operation: str,
+    body: Body,
 ) -> None:
-    """The engine words its own errors, and a read does no harm; where it finds none, or fails, ours
-    stands. Raises ClientError."""
+    """The engine words its own errors, and a read does no harm; where it finds none, or fails, or
+    the client's own table may be gone, ours stands. Raises ClientError."""
+    if state.phase is Phase.DONE and dialect is not state.phase.leader:
+        return
+    request = {**body, "TableName": table.side(dialect).name}
+    start = body.get("ExclusiveStartKey")
+    if isinstance(start, dict):
+        request["ExclusiveStartKey"] = {name: start[name] for name in start if name != PAGE}
     try:
-        await _own(services, table, dialect, operation, body)
+        await call(services, operation, request)
     except ClientError as error:
         if error.status < 500:
             raise
@@ -262,6 +280,8 @@ def _search_side(
         return _query_side(table, dialect, state, body, key)
     if "ExclusiveStartKey" in body:
         return pinned(body["ExclusiveStartKey"], dialect).side
+    if state.phase.mode is Mode.ATOMIC:
+        return dialect
     # The segments of a parallel scan are begun apart from each other, but only those of one side
     # make up the whole: the leader's, whatever the share.
     whole = body.get("TotalSegments", 1) == 1
@@ -277,6 +297,8 @@ def _query_side(
     pins = start is not None and (_pins("Query", body) or PAGE in start)
     if pins and not consistent and state.phase is not Phase.DONE:
         return pinned(body["ExclusiveStartKey"], dialect).side
+    if start is None and _pins("Query", body) and state.phase.mode is Mode.ATOMIC:
+        return dialect
     key = {table.side(dialect).keys.hash.name: wanted.hash}
     other = translate_key(table, key, dialect, dialect.other)
     if isinstance(other, Problem):

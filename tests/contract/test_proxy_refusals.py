@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.phases import Side
-from tests.contract.twins import Twin
+from dualwrite.core.phases import Phase, Side
+from tests.contract.twins import PLAIN, Twin
 from tests.proxy_harness import outcome
 
 pytestmark = pytest.mark.managed_only
@@ -241,3 +241,40 @@ def test_every_action_of_a_cancelled_transaction_has_its_reason(twin: Twin, show
         shown and number == 2 for number in range(5)
     ]
     assert len(twin.rig.items("tasks", twin.phase.leader)) == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "wrong"),
+    [
+        ("scan", {"Limit": 0}),
+        ("scan", {"Limit": -1}),
+        ("scan", {"Select": "NONSENSE"}),
+        ("scan", {"TotalSegments": 0, "Segment": 0}),
+        ("query", {"Limit": 0, "KeyConditionExpression": "list_id = :l"}),
+        ("get_item", {"Key": {}}),
+        ("get_item", {"Key": {"list_id": {"S": "x"}}}),
+        ("get_item", {"Key": {"list_id": {"N": "1"}, "task_id": {"S": "x"}}}),
+        (
+            "get_item",
+            {"Key": {"list_id": {"S": "x"}, "task_id": {"S": "y"}}, "ProjectionExpression": 5},
+        ),
+    ],
+)
+def test_a_read_that_the_engine_refuses_is_refused_in_its_words(
+    twin: Twin, operation: str, wrong: dict[str, Any]
+) -> None:
+    """A read does no harm, so the engine is asked; where it breaks over it, or the client's own
+    table may be gone, the words are AWS's."""
+    if "KeyConditionExpression" in wrong:
+        wrong = {**wrong, "ExpressionAttributeValues": {":l": {"S": twin.run}}}
+    name = twin.name("tasks")
+    mine = outcome(twin.rig.proxied, operation, TableName=name, **wrong)
+    plain = outcome(twin.rig.engine, operation, TableName=PLAIN + twin_side(twin), **wrong)
+    assert ("error" in mine) or "error" not in plain
+    alone = twin.managed and twin.phase is Phase.DONE and twin.dialect is not twin.phase.leader
+    if plain.get("error", "InternalError") != "InternalError" and not alone:
+        assert mine == plain
+
+
+def twin_side(twin: Twin) -> str:
+    return twin.rig.tables["tasks"].side(twin.dialect).name
