@@ -301,7 +301,7 @@ class Bypass:
 
 @dataclass(frozen=True, slots=True)
 class BigTransactions:
-    """Client transactions that doubled have more than 100 actions, as one process saw them in
+    """Client transactions that doubled exceed 100 actions or 4 MB, as one process saw them in
     mirror mode: in atomic mode they are refused. What was sent again counts again."""
 
     count: int

@@ -4,12 +4,10 @@ One transaction goes upstream: each action on its leader; on a table in atomic m
 image too. Followers of tables in mirror mode are written after it.
 """
 
-from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
 from dualwrite.core.client_tokens import Claim, claim_of
 from dualwrite.core.errors import (
     ClientError,
-    EngineError,
     Refused,
     Unreachable,
     ValidationError,
@@ -38,7 +36,6 @@ from dualwrite.core.requests import (
     Wish,
     managed,
     parsed_texts,
-    unsupported,
     wish,
 )
 from dualwrite.core.settle import (
@@ -52,7 +49,8 @@ from dualwrite.core.settle import (
     unreached_error,
 )
 from dualwrite.core.shapes import shaped
-from dualwrite.proxy import atomic, based, claims, writes
+from dualwrite.proxy import atomic, based, big, claims, writes
+from dualwrite.proxy.big import ACTIONS_MAX
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.services import (
@@ -65,9 +63,6 @@ from dualwrite.proxy.services import (
 )
 from dualwrite.proxy.views import capacity_as, collection
 
-ACTIONS_MAX = 100
-"""AWS: a transaction holds at most 100 actions."""
-
 
 async def write(services: Services, body: Body, states: States, claim: Claim | None = None) -> Body:
     """Carry out a client's transaction; raises ClientError.
@@ -77,7 +72,7 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
     body = shaped(body)
     claim = claim or claim_of(body.get("ClientRequestToken"), body.get("TransactItems"))
     parts = await _parts(services, body, states)
-    await _count_if_big(services, parts)
+    await big.count_if_big(services, parts)
     for tries in range(TRIES_MAX):
         for part in parts:
             try:
@@ -108,6 +103,7 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
                     return await _repeated(services, body, parts, tries)
                 if inside:
                     refused = claims.without_claim(refused)
+                big.refuse_large(parts, refused)
                 if not await again(services, parts, refused):
                     raise await client_error(services, parts, refused)
                 await services.pause(tries)
@@ -195,34 +191,6 @@ def _refuse_twice(parts: list[Part]) -> None:
         seen.add(token)
 
 
-async def _count_if_big(services: Services, parts: list[Part]) -> None:
-    """Count a transaction that atomic mode would refuse, for each table in mirror mode; raises
-    ClientError or LeaseExpired where it may not be sent.
-
-    Before it is sent, not after it succeeded: a proxy that dies in between would have let one pass
-    that the gate never hears of. So one that is then cancelled, or sent again, counts too; that
-    costs the operator a look, while one too few costs an application its writes after the flip.
-    One that cannot be counted is refused, nothing is written yet and its client may try again.
-    """
-    if len(parts) + sum(part.doubles for part in parts) <= ACTIONS_MAX:
-        return
-    mirrored = {part.state.table: part.state for part in parts if part.state and part.mirrored}
-    for table in mirrored:
-        try:
-            await services.big_transactions.seen(table)
-        except EngineError as error:
-            raise unreachable_error() from error
-        services.metrics.add(metric_names.BIG_TRANSACTIONS, table)
-    for table, state in mirrored.items():
-        # Counting may have taken long: what began so long ago must not be sent any more.
-        if services.epochs.current(table).epoch != state.epoch:
-            raise ClientError(
-                "ServiceUnavailable",
-                f"table {table} changed its state meanwhile; nothing was written",
-                status=503,
-            )
-
-
 async def _prepare(services: Services, part: Part) -> None:
     """Fill in the upstream actions of one part, under a fresh stamp."""
     wanted, state = part.wish, part.state
@@ -299,11 +267,8 @@ def _request(
 ) -> tuple[Body, bool]:
     """What goes upstream, and whether it holds the claim of the client's token: a transaction that
     is full without it has it beside."""
+    big.refuse_many(parts)
     members = [{verb.value: action} for part in parts for verb, action in part.members]
-    if len(members) > ACTIONS_MAX:
-        doubled = next((part.wish.table for part in parts if part.wish), None)
-        assert doubled is not None, "only managed parts grow"
-        raise unsupported(doubled, "a transaction whose two sides exceed 100 actions")
     inside = claim is not None and len(members) < ACTIONS_MAX
     if claim is not None and inside:
         members.insert(0, claims.member(services, claim, states))

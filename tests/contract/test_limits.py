@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.phases import Side
+from dualwrite.core.phases import Mode, Side
 from tests.contract.twins import Twin
+from tests.engines_chosen import EngineName
 from tests.proxy_harness import AUTHORIZATION, outcome
 
 ONE = {":v": {"N": "1"}}
@@ -112,3 +113,25 @@ def test_a_body_that_only_the_engine_finds_too_large(twin: Twin) -> None:
     with refused.value as reply:
         assert (reply.code, reply.read()) == (413, b"")
     assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
+
+
+@pytest.mark.managed_only
+def test_a_transaction_whose_two_sides_exceed_4_mb(twin: Twin) -> None:
+    """Atomic mode refuses by name what only it makes too large, with nothing written; the client's
+    own excess it leaves to the engine."""
+    name = twin.name("notes")
+
+    def put(count: int) -> dict[str, Any]:
+        items = [twin.note(number, v={"S": "x" * 300_000}) for number in range(count)]
+        actions = [{"Put": {"TableName": name, "Item": item}} for item in items]
+        return outcome(twin.rig.proxied, "transact_write_items", TransactItems=actions)
+
+    if twin.rig.engine_name is not EngineName.DYNAMODB_LOCAL:
+        pytest.skip("this engine has no such limit")
+    refused = twin.phase.mode is Mode.ATOMIC
+    heard = put(8)
+    assert heard.get("error") == ("ValidationException" if refused else None)
+    if refused:
+        assert "a transaction whose two sides exceed 4 MB" in heard["message"]
+        assert "Item" not in twin.rig.proxied.get_item(TableName=name, Key=twin.note_key(0))
+    assert "Transaction payload size cannot exceed 4MB" in put(15)["message"]

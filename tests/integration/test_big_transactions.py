@@ -224,3 +224,54 @@ def test_one_that_dynamodb_refuses_anyway_is_not_counted(rig: Rig) -> None:
     assert heard["error"] == "ValidationException"
     assert "less than or equal to 100" in heard["message"]
     assert counts(rig) == {}
+
+
+MEGABYTES = "x" * 350_000
+
+
+def large(name: str, count: int) -> list[dict[str, Any]]:
+    """Puts that have together as many times 350 KB."""
+    return [
+        {"Put": {"TableName": "big-notes", "Item": key(name, n) | {"v": {"S": MEGABYTES}}}}
+        for n in range(count)
+    ]
+
+
+def touches(name: str, count: int) -> list[dict[str, Any]]:
+    """Small updates of those items, which go to the other side whole."""
+    return [
+        {
+            "Update": {
+                "TableName": "big-notes",
+                "Key": key(name, n),
+                "UpdateExpression": "SET w = :w",
+                "ExpressionAttributeValues": {":w": {"N": "1"}},
+            }
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "big"), [(5, False), (6, True)])
+def test_bytes_count_twice_too(rig: Rig, count: int, big: bool) -> None:
+    """Puts of 2.1 MB do not fit twice into a transaction's 4 MB; nor do small updates of such
+    items, whose images are looked up."""
+    name = f"large-{count}"
+    assert transact(rig, large(name, count)) == {}
+    assert counts(rig) == ({"notes/big-": 1} if big else {})
+    assert transact(rig, touches(name, count)) == {}
+    assert counts(rig) == ({"notes/big-": 2} if big else {})
+
+
+def test_many_small_updates_are_not_big(rig: Rig) -> None:
+    """What their images hold counts, not what items may hold."""
+    assert transact(rig, puts("small", 20)) == {}
+    assert transact(rig, touches("small", 20)) == {}
+    assert counts(rig) == {}
+
+
+def test_images_that_cannot_be_looked_up_are_taken_to_be_as_large_as_items_get(rig: Rig) -> None:
+    """The gate hears of one too many rather than of one too few."""
+    rig.hop.plan = lambda operation, request: "refuse" if operation == "BatchGetItem" else None
+    assert transact(rig, touches("unseen", 6)) == {}
+    assert counts(rig) == {"notes/big-": 1}

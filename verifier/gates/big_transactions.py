@@ -8,7 +8,7 @@ GATE = "big_transactions"
 
 
 def big_transactions(seen: Evidence) -> GateVerdict:
-    """A client's own transaction that doubled has more than 100 actions cannot be written to both
+    """A client's own transaction that doubled exceeds 100 actions or 4 MB cannot be written to both
     sides at once, so in atomic mode it would be refused: the operator must know that."""
     big = seen.big_transactions
     if big is None:
@@ -20,7 +20,7 @@ def big_transactions(seen: Evidence) -> GateVerdict:
         return closed(
             GATE,
             f"{waiting} transactions were seen that atomic mode would refuse: doubled, they"
-            " exceed 100 actions",
+            " exceed 100 actions or 4 MB",
             see=for_table("accept", seen) + ' --reason "..."',
         )
     return opened(GATE, f"all {big.count} big transactions are accepted by the operator")
