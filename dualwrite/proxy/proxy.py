@@ -41,6 +41,7 @@ from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import pass_on
 from dualwrite.proxy.services import Engine, Services
 from dualwrite.proxy.shadow import Shadows
+from dualwrite.proxy.wording import let_engine_refuse
 
 log = structlog.get_logger()
 
@@ -177,6 +178,7 @@ class Proxy:
                 await self._services.confirm(states.values())
         except ClientError as error:
             self._count_writes(route, states, error.code)
+            await let_engine_refuse(self._services, call, error)
             raise
         finally:
             for state in states.values():

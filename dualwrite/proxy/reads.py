@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dualwrite.core import metric_names
 from dualwrite.core.capacity import asks_capacity, of_read, seen_bytes
-from dualwrite.core.errors import ClientError, ValidationError
+from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Attribute,
     Between,
@@ -75,13 +75,9 @@ async def get(
     services: Services, table: MigratedTable, dialect: Side, state: TableState, body: Body
 ) -> Body:
     """GetItem; raises ClientError."""
-    try:
-        body = shaped(body, "GetItem")
-        shape = shape_of("GetItem", body, table.side(dialect))
-        key = check_key(body.get("Key"), table.side(dialect).keys)
-    except ClientError:
-        await _let_engine_refuse(services, table, dialect, state, "GetItem", body)
-        raise
+    body = shaped(body, "GetItem")
+    shape = shape_of("GetItem", body, table.side(dialect))
+    key = check_key(body.get("Key"), table.side(dialect).keys)
     consistent = bool(body.get("ConsistentRead"))
     side = side_of_key(table, dialect, state, key, consistent=consistent)
     count_read(services, table, side)
@@ -161,11 +157,7 @@ async def search(
     body: Body,
 ) -> Body:
     """Query or Scan; raises ClientError."""
-    try:
-        body = shaped(body, operation)
-    except ClientError:
-        await _let_engine_refuse(services, table, dialect, state, operation, body)
-        raise
+    body = shaped(body, operation)
     refuse_hidden(body)
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         side, reply = Side.OLD, await _own(services, table, Side.OLD, operation, body)
@@ -174,11 +166,7 @@ async def search(
             raise unsupported(table, "a search that only the old design could serve")
         side, reply = dialect, await _own(services, table, dialect, operation, body)
     else:
-        try:
-            wanted = _wanted(table, dialect, operation, body)
-        except ValidationError:
-            await _let_engine_refuse(services, table, dialect, state, operation, body)
-            raise
+        wanted = _wanted(table, dialect, operation, body)
         side = _search_side(table, dialect, state, body, wanted.key)
         if side is dialect or not table.swapped:
             reply = await _own(services, table, side, operation, body)
@@ -191,29 +179,6 @@ async def search(
     capacity = consumed(body, table.side(dialect).name, reply)
     reply.pop("ConsumedCapacity", None)
     return reply | capacity
-
-
-async def _let_engine_refuse(
-    services: Services,
-    table: MigratedTable,
-    dialect: Side,
-    state: TableState,
-    operation: str,
-    body: Body,
-) -> None:
-    """The engine words its own errors, and a read does no harm; where it finds none, or fails, or
-    the client's own table may be gone, ours stands. Raises ClientError."""
-    if state.phase is Phase.DONE and dialect is not state.phase.leader:
-        return
-    request = {**body, "TableName": table.side(dialect).name}
-    start = body.get("ExclusiveStartKey")
-    if isinstance(start, dict):
-        request["ExclusiveStartKey"] = {name: start[name] for name in start if name != PAGE}
-    try:
-        await call(services, operation, request)
-    except ClientError as error:
-        if error.status < 500:
-            raise
 
 
 async def _own(

@@ -3,6 +3,7 @@
 Only DynamoDB Local judges all of this as AWS does, so only there the plain table is asked too.
 """
 
+import re
 from typing import Any
 
 import pytest
@@ -243,6 +244,11 @@ def test_every_action_of_a_cancelled_transaction_has_its_reason(twin: Twin, show
     assert len(twin.rig.items("tasks", twin.phase.leader)) == 1
 
 
+KEY = {"list_id": {"S": "x"}, "task_id": {"S": "y"}}
+HALF = {"list_id": {"S": "x"}}
+SET = {"UpdateExpression": "SET v = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
+
+
 @pytest.mark.parametrize(
     ("operation", "wrong"),
     [
@@ -250,31 +256,41 @@ def test_every_action_of_a_cancelled_transaction_has_its_reason(twin: Twin, show
         ("scan", {"Limit": -1}),
         ("scan", {"Select": "NONSENSE"}),
         ("scan", {"TotalSegments": 0, "Segment": 0}),
-        ("query", {"Limit": 0, "KeyConditionExpression": "list_id = :l"}),
+        ("query", {"Limit": 0, "KeyConditionExpression": "list_id = :v",
+                   "ExpressionAttributeValues": {":v": {"S": "x"}}}),
         ("get_item", {"Key": {}}),
-        ("get_item", {"Key": {"list_id": {"S": "x"}}}),
-        ("get_item", {"Key": {"list_id": {"N": "1"}, "task_id": {"S": "x"}}}),
-        (
-            "get_item",
-            {"Key": {"list_id": {"S": "x"}, "task_id": {"S": "y"}}, "ProjectionExpression": 5},
-        ),
+        ("get_item", {"Key": HALF}),
+        ("get_item", {"Key": {**KEY, "list_id": {"N": "1"}}}),
+        ("get_item", {"Key": KEY, "ProjectionExpression": 5}),
+        ("put_item", {"Item": {}}),
+        ("put_item", {"Item": HALF}),
+        ("put_item", {"Item": {**KEY, "list_id": {"N": "1"}}}),
+        ("put_item", {"Item": {**KEY, "list_id": {"S": ""}}}),
+        ("put_item", {"Item": {**KEY, "v": {"N": "abc"}}}),
+        ("put_item", {"Item": {**KEY, "v": {"SS": []}}}),
+        ("put_item", {"Item": KEY, "ReturnValues": "NONSENSE"}),
+        ("put_item", {"Item": HALF, "ConditionExpression": "attribute_exists(v)"}),
+        ("update_item", {"Key": HALF, **SET}),
+        ("update_item", {"Key": {**KEY, "task_id": {"N": "1"}}, **SET}),
+        ("update_item", {"Key": KEY, "ReturnValues": "NONSENSE", **SET}),
+        ("delete_item", {"Key": HALF}),
+        ("delete_item", {"Key": {**KEY, "v": {"N": "1"}}}),
+        ("delete_item", {"Key": KEY, "ReturnValues": "ALL_NEW"}),
     ],
-)
-def test_a_read_that_the_engine_refuses_is_refused_in_its_words(
+)  # fmt: skip
+def test_the_engine_words_what_it_refuses(
     twin: Twin, operation: str, wrong: dict[str, Any]
 ) -> None:
-    """A read does no harm, so the engine is asked; where it breaks over it, or the client's own
-    table may be gone, the words are AWS's."""
-    if "KeyConditionExpression" in wrong:
-        wrong = {**wrong, "ExpressionAttributeValues": {":l": {"S": twin.run}}}
-    name = twin.name("tasks")
-    mine = outcome(twin.rig.proxied, operation, TableName=name, **wrong)
-    plain = outcome(twin.rig.engine, operation, TableName=PLAIN + twin_side(twin), **wrong)
-    assert ("error" in mine) or "error" not in plain
+    """The error is the engine's own to the letter; but where it breaks over the request, or the
+    client's own table may be gone, it is AWS's."""
+    mine = outcome(twin.rig.proxied, operation, TableName=twin.name("tasks"), **wrong)
+    side = twin.rig.tables["tasks"].side(twin.dialect)
+    plain = outcome(twin.rig.engine, operation, TableName=PLAIN + side.name, **wrong)
+    assert "error" in mine
+    for told in (mine, plain):  # one engine counts the bytes before what it cannot read
+        told["message"] = re.sub(r"column \d+", "column", told.get("message", ""))
     alone = twin.managed and twin.phase is Phase.DONE and twin.dialect is not twin.phase.leader
     if plain.get("error", "InternalError") != "InternalError" and not alone:
         assert mine == plain
-
-
-def twin_side(twin: Twin) -> str:
-    return twin.rig.tables["tasks"].side(twin.dialect).name
+    if twin.managed:
+        untouched(twin, "tasks")
