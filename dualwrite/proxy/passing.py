@@ -10,6 +10,8 @@ from dualwrite.core.requests import Body
 from dualwrite.proxy.messages import Answer, HttpReply, HttpRequest
 from dualwrite.proxy.services import Services, forward
 
+_ENCODINGS = frozenset({b"accept-encoding", b"content-encoding"})
+
 
 async def pass_on(services: Services, request: HttpRequest, target: str) -> Answer:
     """The engine's own answer, byte for byte; raises EngineError."""
@@ -17,9 +19,9 @@ async def pass_on(services: Services, request: HttpRequest, target: str) -> Answ
 
 
 async def ask(services: Services, request: HttpRequest, target: str, body: Body) -> Answer:
-    """The engine's answer to another body under the client's headers, not compressed; raises
-    EngineError."""
-    headers = tuple(pair for pair in request.headers if pair[0] != b"accept-encoding")
+    """The engine's answer to another body under the client's headers, neither of them compressed;
+    raises EngineError."""
+    headers = tuple(pair for pair in request.headers if pair[0] not in _ENCODINGS)
     return await pass_on(services, request._replace(headers=headers, body=orjson.dumps(body)),
                          target)  # fmt: skip
 
@@ -33,6 +35,17 @@ def answer_in(reply: Answer) -> Body | None:
     except orjson.JSONDecodeError:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def error_code(reply: Answer) -> str:
+    """The type of error that a 4xx tells; empty for anything else."""
+    if not 400 <= reply.status < 500:
+        return ""
+    try:
+        told: Any = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(told.get("__type", "")).rpartition("#")[2] if isinstance(told, dict) else ""
 
 
 def with_body(reply: Answer, body: Body) -> HttpReply:

@@ -41,7 +41,7 @@ from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import pass_on
 from dualwrite.proxy.services import Engine, Services
 from dualwrite.proxy.shadow import Shadows
-from dualwrite.proxy.wording import let_engine_refuse
+from dualwrite.proxy.wording import Worded, worded
 
 log = structlog.get_logger()
 
@@ -127,7 +127,8 @@ class Proxy:
                 log.warning("request failed", operation=operation, table=table,
                             request_id=request_id, error=str(error),
                             exc_info=not isinstance(error, DualwriteError))  # fmt: skip
-            answer, status = error_reply(heard, request_id), heard.code
+            told = heard.reply if isinstance(heard, Worded) else error_reply(heard, request_id)
+            answer, status = told, heard.code
         finally:
             self._in_hand -= 1
         self._count(table, operation, status, started)
@@ -178,8 +179,7 @@ class Proxy:
                 await self._services.confirm(states.values())
         except ClientError as error:
             self._count_writes(route, states, error.code)
-            await let_engine_refuse(self._services, call, error)
-            raise
+            raise await worded(self._services, call, error) from None
         finally:
             for state in states.values():
                 epochs.leave(state)

@@ -10,12 +10,14 @@ too, its words are told; where it does not, ours stand.
 from collections.abc import Mapping
 from typing import Any
 
-from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
+from dualwrite.core.errors import ClientError, EngineError, ValidationError
 from dualwrite.core.items import PAGE
 from dualwrite.core.phases import Phase
 from dualwrite.core.requests import Body
-from dualwrite.core.settle import CANCELED, single_error
+from dualwrite.core.settle import CANCELED
 from dualwrite.proxy.dispatch import Call
+from dualwrite.proxy.messages import Answer
+from dualwrite.proxy.passing import ask, error_code
 from dualwrite.proxy.services import Services
 
 SERIALIZATION = "SerializationException"
@@ -29,27 +31,34 @@ FOUND_WRONG = frozenset({"ValidationException", SERIALIZATION, CANCELED})
 """How an engine says that a request is wrong."""
 
 
-async def let_engine_refuse(services: Services, call: Call, error: ClientError) -> None:
-    """Raise the engine's own error for a request that our checks refused with ``error``; return
-    where it has none, or cannot be asked."""
+class Worded(ClientError):
+    """An error that is told as the engine told it."""
+
+    def __init__(self, code: str, reply: Answer) -> None:
+        super().__init__(code, "in the engine's words", status=reply.status)
+        self.reply = reply
+
+
+async def worded(services: Services, call: Call, error: ClientError) -> ClientError:
+    """The engine's own error for a request that our checks refused with ``error``; that one, where
+    the engine has none or cannot be asked."""
     if not isinstance(error, ValidationError) and error.code != SERIALIZATION:
-        return
+        return error
     for table, dialects in call.tables.values():
         state = call.states.get(table.name)
         if state is None:
-            return
+            return error
         if state.phase is Phase.DONE and dialects != {state.phase.leader}:
-            return  # the client's own table may be gone
+            return error  # the client's own table may be gone
     request = _harmless(call, error.message)
     if request is None:
-        return
+        return error
     try:
-        await services.engine.call(call.operation, request)
-    except Refused as refused:
-        if refused.code in FOUND_WRONG:
-            raise single_error(refused) from error
+        reply = await ask(services, call.request, call.target, request)
     except EngineError:
-        return
+        return error
+    code = error_code(reply)
+    return Worded(code, reply) if code in FOUND_WRONG else error
 
 
 def _harmless(call: Call, found: str) -> Body | None:
