@@ -20,14 +20,14 @@ from dualwrite.proxy.messages import Answer
 from dualwrite.proxy.passing import ask, error_code
 from dualwrite.proxy.services import Services
 
-SERIALIZATION = "SerializationException"
+ONE_SIDED = frozenset({Phase.OFF, Phase.DONE})
 NEVER = "attribute_exists(dw_never) AND attribute_not_exists(dw_never)"
 """A condition that no item meets."""
 OWN_BYTES_MAX = 1024
 """A longer condition of the client's could grow over DynamoDB's bounds by ours."""
 LEGACY = frozenset({"Expected", "ConditionalOperator", "AttributeUpdates"})
 """Parameters that DynamoDB takes beside no expression."""
-FOUND_WRONG = frozenset({"ValidationException", SERIALIZATION, CANCELED})
+FOUND_WRONG = frozenset({"ValidationException", "SerializationException", CANCELED})
 """How an engine says that a request is wrong."""
 
 
@@ -42,14 +42,12 @@ class Worded(ClientError):
 async def worded(services: Services, call: Call, error: ClientError) -> ClientError:
     """The engine's own error for a request that our checks refused with ``error``; that one, where
     the engine has none or cannot be asked."""
-    if not isinstance(error, ValidationError) and error.code != SERIALIZATION:
+    if not isinstance(error, ValidationError):
         return error
     for table, dialects in call.tables.values():
         state = call.states.get(table.name)
-        if state is None:
-            return error
-        if state.phase is Phase.DONE and dialects != {state.phase.leader}:
-            return error  # the client's own table may be gone
+        if state is None or (state.phase in ONE_SIDED and dialects != {state.phase.leader}):
+            return error  # the client's own table may be gone, or not be there yet
     request = _harmless(call, error.message)
     if request is None:
         return error

@@ -261,7 +261,6 @@ SET = {"UpdateExpression": "SET v = :v", "ExpressionAttributeValues": {":v": {"N
         ("get_item", {"Key": {}}),
         ("get_item", {"Key": HALF}),
         ("get_item", {"Key": {**KEY, "list_id": {"N": "1"}}}),
-        ("get_item", {"Key": KEY, "ProjectionExpression": 5}),
         ("put_item", {"Item": {}}),
         ("put_item", {"Item": HALF}),
         ("put_item", {"Item": {**KEY, "list_id": {"N": "1"}}}),
