@@ -119,6 +119,13 @@ def repeat_of(action: Action) -> Action:
     return {**action, "ConditionExpression": over_older}
 
 
+def probe_of(repeat: Action) -> Action:
+    """A repeat that is never carried out, but tells what stands there: a stamp is older only where
+    there is one."""
+    condition = f"({repeat['ConditionExpression']}) AND attribute_not_exists({STAMP})"
+    return {**repeat, "ConditionExpression": condition}
+
+
 class RetryBudget:
     """A token bucket for one side: a burst of repeats, then few a second, so that a sick engine is
     not hammered by those who wait for it (the AWS SDKs' standard mode bounds its retries so; this

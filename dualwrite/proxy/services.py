@@ -32,7 +32,7 @@ from dualwrite.core.ports import (
     Parents,
     RepairQueue,
 )
-from dualwrite.core.repeats import repeat_of, sort_of_operation, sort_of_write
+from dualwrite.core.repeats import probe_of, repeat_of, sort_of_operation, sort_of_write
 from dualwrite.core.requests import Wish
 from dualwrite.core.settle import (
     Applied,
@@ -59,7 +59,7 @@ from dualwrite.core.transform import (
     row_from_client,
     row_from_stored,
 )
-from dualwrite.core.vouching import may_follow, vouch
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow, vouch
 from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health
 from dualwrite.proxy.messages import Answer
@@ -222,7 +222,9 @@ async def attempt_stamped(
     """Send a leader's guarded write, again where its repeat tells what became of it; ``told`` as
     ``sort_of_write`` has it.
 
-    Raises LeaseExpired before anything was sent.
+    Where it is not known to have arrived, it is sent again only when it cannot arrive any more: it
+    would bring back what somebody deletes after the repeat. Raises LeaseExpired before anything was
+    sent.
     """
     services.vouch((state,))
     started = services.clock.monotonic_seconds()
@@ -233,12 +235,19 @@ async def attempt_stamped(
     sort = sort_of_write(wish, told=told)
     tries = services.health.tries(side_label(services, action), sort, started)
     while isinstance(result, Unknown | Failed):
+        fresh = isinstance(result, Unknown) and doubt is None
         if isinstance(result, Unknown) and doubt is None:
             doubt, action = result, repeat_of(action)
         if not await tries.again(result.error):
             return doubt or result
         try:
             services.vouch((state,))
+            if doubt is not None and fresh:
+                seen = await attempt(services, probe_of(action))
+                if isinstance(seen, Refused) and stamp_of(old_item(seen)) == stamp:
+                    return judge_repeated(old_item(seen), stamp, doubt)
+                await services.clock.sleep(REQUEST_MARGIN_SECONDS)
+                services.vouch((state,))
         except LeaseExpired:
             if doubt is None:
                 raise

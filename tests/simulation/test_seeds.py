@@ -21,6 +21,10 @@ MET = {
         441244,
         True,
     ): "a shard came and was trimmed within the first minute, while nobody looked",
+    (
+        515760,
+        False,
+    ): "a put was repeated while its first try was under way, which came after a delete",
     (507598, False): "what was trimmed before the first look at a stream was called a gap",
 }
 """Long days that broke something once, and whether the operator flipped straight from mirror mode,

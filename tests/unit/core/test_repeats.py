@@ -20,6 +20,7 @@ from dualwrite.core.repeats import (
     RetryBudget,
     Sort,
     Trouble,
+    probe_of,
     repeat_of,
     sort_of_operation,
     sort_of_write,
@@ -116,3 +117,12 @@ def test_a_budget_lets_a_burst_through_and_then_few() -> None:
     assert [budget.take(100.0) for _ in range(3)] == [True, True, False]
     assert [budget.take(101.0) for _ in range(2)] == [True, False]
     assert [budget.take(1_000.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_probe_is_a_repeat_that_no_item_lets_pass() -> None:
+    """It tells what stands there, and writes nothing: a stamp that is older is no missing one."""
+    older = "c = :c AND dw_stamp < :dw_stamp"
+    assert probe_of({"TableName": "t", "ConditionExpression": older}) == {
+        "TableName": "t",
+        "ConditionExpression": f"({older}) AND attribute_not_exists(dw_stamp)",
+    }
