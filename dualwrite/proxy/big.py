@@ -34,6 +34,8 @@ async def count_if_big(services: Services, parts: Sequence[Part]) -> None:
     costs the operator a look, while one too few costs an application its writes after the flip.
     One that cannot be counted is refused, nothing is written yet and its client may try again.
     """
+    if len(parts) <= FEW:
+        return
     mirrored = {part.state.table: part.state for part in parts if part.state and part.mirrored}
     if not mirrored or not await _is_big(services, parts):
         return
@@ -78,8 +80,6 @@ def _refusal(parts: Sequence[Part], limit: str) -> ClientError:
 async def _is_big(services: Services, parts: Sequence[Part]) -> bool:
     if len(parts) + sum(part.doubles for part in parts) > ACTIONS_MAX:
         return True
-    if len(parts) <= FEW:
-        return False
     updates = [part for part in parts if part.doubles and part.verb is Verb.UPDATE]
     known = sum(_both_bytes(part) for part in parts)
     if known + 2 * ITEM_BYTES_MAX * len(updates) <= BYTES_MAX:

@@ -28,24 +28,21 @@ async def ask(services: Services, request: HttpRequest, target: str, body: Body)
 
 def answer_in(reply: Answer) -> Body | None:
     """The body of a success; None for anything else, which is passed on as it is."""
-    if reply.status != 200:
-        return None
-    try:
-        answer: Any = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        return None
-    return answer if isinstance(answer, dict) else None
+    return _object_in(reply) if reply.status == 200 else None
 
 
 def error_code(reply: Answer) -> str:
     """The type of error that a 4xx tells; empty for anything else."""
-    if not 400 <= reply.status < 500:
-        return ""
+    told = _object_in(reply) if 400 <= reply.status < 500 else None
+    return str(told.get("__type", "")).rpartition("#")[2] if told else ""
+
+
+def _object_in(reply: Answer) -> Body | None:
     try:
         told: Any = orjson.loads(reply.body)
     except orjson.JSONDecodeError:
-        return ""
-    return str(told.get("__type", "")).rpartition("#")[2] if isinstance(told, dict) else ""
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def with_body(reply: Answer, body: Body) -> HttpReply:

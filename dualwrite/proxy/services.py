@@ -235,17 +235,20 @@ async def attempt_stamped(
     sort = sort_of_write(wish, told=told)
     tries = services.health.tries(side_label(services, action), sort, started)
     while isinstance(result, Unknown | Failed):
-        fresh = isinstance(result, Unknown) and doubt is None
+        fresh: Unknown | None = None
         if isinstance(result, Unknown) and doubt is None:
-            doubt, action = result, repeat_of(action)
+            fresh = doubt = result
+            action = repeat_of(action)
         if not await tries.again(result.error):
             return doubt or result
         try:
             services.vouch((state,))
-            if doubt is not None and fresh:
+            if fresh is not None:
                 seen = await attempt(services, probe_of(action))
-                if isinstance(seen, Refused) and stamp_of(old_item(seen)) == stamp:
-                    return judge_repeated(old_item(seen), stamp, doubt)
+                if isinstance(seen, Refused):
+                    judged = judge_repeated(old_item(seen), stamp, fresh)
+                    if isinstance(judged, Applied):
+                        return judged
                 await services.clock.sleep(REQUEST_MARGIN_SECONDS)
                 services.vouch((state,))
         except LeaseExpired:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dualwrite.core.errors import ClientError, EngineError, ValidationError
 from dualwrite.core.items import PAGE
-from dualwrite.core.phases import Phase
+from dualwrite.core.phases import Mode
 from dualwrite.core.requests import Body
 from dualwrite.core.settle import CANCELED
 from dualwrite.proxy.dispatch import Call
@@ -20,7 +20,6 @@ from dualwrite.proxy.messages import Answer
 from dualwrite.proxy.passing import ask, error_code
 from dualwrite.proxy.services import Services
 
-ONE_SIDED = frozenset({Phase.OFF, Phase.DONE})
 NEVER = "attribute_exists(dw_never) AND attribute_not_exists(dw_never)"
 """A condition that no item meets."""
 OWN_BYTES_MAX = 1024
@@ -46,7 +45,9 @@ async def worded(services: Services, call: Call, error: ClientError) -> ClientEr
         return error
     for table, dialects in call.tables.values():
         state = call.states.get(table.name)
-        if state is None or (state.phase in ONE_SIDED and dialects != {state.phase.leader}):
+        if state is None:
+            return error
+        if state.phase.mode is Mode.SINGLE and dialects != {state.phase.leader}:
             return error  # the client's own table may be gone, or not be there yet
     request = _harmless(call, error.message)
     if request is None:

@@ -226,13 +226,13 @@ def test_one_that_dynamodb_refuses_anyway_is_not_counted(rig: Rig) -> None:
     assert counts(rig) == {}
 
 
-MEGABYTES = "x" * 350_000
+FILLER = "x" * 350_000
 
 
 def large(name: str, count: int) -> list[dict[str, Any]]:
     """Puts that have together as many times 350 KB."""
     return [
-        {"Put": {"TableName": "big-notes", "Item": key(name, n) | {"v": {"S": MEGABYTES}}}}
+        {"Put": {"TableName": "big-notes", "Item": key(name, n) | {"v": {"S": FILLER}}}}
         for n in range(count)
     ]
 
