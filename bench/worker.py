@@ -20,10 +20,10 @@ from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.access import ALL_TABLES, Access
 from dualwrite.core.callers import CallerKey, Keyring
+from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.operations import Action
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.spec import Migration
-from dualwrite.core.transform import Missing, Question
 from dualwrite.proxy.front import Front
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import Handler, HttpReply, HttpRequest, Server

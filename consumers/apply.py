@@ -18,12 +18,12 @@ from consumers.prefix import Mark
 from consumers.reconcile import Work
 from dualwrite.core import metric_names
 from dualwrite.core.compare import Comparison, compare_in_place
+from dualwrite.core.derivation import Answers, Question
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.ports import Clock, Epochs, Metrics, Parents
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Answers, Question
 from dualwrite.lookups import answered
 
 log = structlog.get_logger()

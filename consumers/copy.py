@@ -21,6 +21,7 @@ from consumers.reconcile import Reconciler, Result, Work, reason_text
 from consumers.writes import GuardedWrites
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.derivation import Answers, Question
 from dualwrite.core.errors import (
     RETRYABLE,
     THROTTLED,
@@ -35,7 +36,6 @@ from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.settle import CONDITION_FALSE
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
-from dualwrite.core.transform import Answers, Question
 from dualwrite.core.vouching import vouch
 from dualwrite.gathering import gathered
 from dualwrite.lookups import answered

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dualwrite.core.derivation import Problem
 from dualwrite.core.items import AttributeValue, Key, key_from_token, key_token
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, translate_key
+from dualwrite.core.transform import translate_key
 
 
 @dataclass(frozen=True, slots=True)

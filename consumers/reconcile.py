@@ -24,6 +24,7 @@ from dualwrite.core.compare import (
     compare,
     compare_in_place,
 )
+from dualwrite.core.derivation import Answers, Problem, Question
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Mode, Side, TableState
@@ -31,7 +32,6 @@ from dualwrite.core.ports import Dynamo, Epochs, Metrics, Parents, Records
 from dualwrite.core.records import QUARANTINE
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR, Stamp
-from dualwrite.core.transform import Answers, Problem, Question
 from dualwrite.lookups import answered
 
 TRIES_MAX = 5

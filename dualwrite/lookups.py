@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from dualwrite.core.derivation import Answers, Missing, Question
 from dualwrite.core.ports import Parents
-from dualwrite.core.transform import Answers, Missing, Question
 
 T = TypeVar("T")
 

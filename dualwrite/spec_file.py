@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as ShapeError
 from pydantic_core import ErrorDetails
 
+from dualwrite.core.derivation import SEPARATOR
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind
@@ -33,7 +34,6 @@ from dualwrite.core.spec import (
     ValueMap,
 )
 from dualwrite.core.spec_checks import Fault, faults, mapping_faults, warnings
-from dualwrite.core.transform import SEPARATOR
 
 __all__ = ["load", "warnings"]
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import structlog
 
 from dualwrite.core.compare import Comparison, Verdict
+from dualwrite.core.derivation import Problem, Question
 from dualwrite.core.errors import EngineError
 from dualwrite.core.items import Item, Key, key_of, key_token
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Clock, Parents, RepairQueue
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, Question, translate_key
+from dualwrite.core.transform import translate_key
 from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
 from verifier.reading import BATCH_KEYS_MAX, TableReader

@@ -14,10 +14,11 @@ from enum import StrEnum
 import orjson
 
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import NO_ANSWERS, Answers, Problem, Question, translate_key
+from dualwrite.core.transform import translate_key
 
 PAUSES_SECONDS = (0.1, 0.3, 0.6, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 """Before each look. The fifth look ends three seconds after the sweep first saw the key."""

@@ -11,22 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualwrite.adapters.rows import Rows
+from dualwrite.core.derivation import Answers, Missing, Problem, Question, Reason, invert
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import OTHER, AttributeValue, Item
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Dynamo, Epochs, Parents
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
-from dualwrite.core.transform import (
-    Answers,
-    Missing,
-    Problem,
-    Question,
-    Reason,
-    Row,
-    invert,
-    row_from_stored,
-    translate_key,
-)
+from dualwrite.core.transform import Row, row_from_stored, translate_key
 from dualwrite.lookups import answered
 
 ANSWERS_MAX = 100_000

@@ -7,21 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question, Reason
 from dualwrite.core.items import AttributeValue, Item, same, without_stamp
 from dualwrite.core.phases import Side
 from dualwrite.core.room import fits, fits_both
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR
-from dualwrite.core.transform import (
-    NO_ANSWERS,
-    Answers,
-    Problem,
-    Question,
-    Reason,
-    Row,
-    annotated,
-    row_from_stored,
-)
+from dualwrite.core.transform import Row, annotated, row_from_stored
 
 _TOO_LARGE = Problem(
     Reason.OVERSIZE, "with the derived attributes, entries in local indexes too, it is over 400 KB"

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from dualwrite.core.derivation import Problem
 from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, translate_key
+from dualwrite.core.transform import translate_key
 
 
 class Guard:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from dualwrite.core.assembling import Action, Expressions, conjunct
+from dualwrite.core.derivation import Problem
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Condition,
@@ -30,7 +31,7 @@ from dualwrite.core.items import OTHER, STAMP, Item, Key
 from dualwrite.core.phases import Side
 from dualwrite.core.requests import MAKES, Body, Verb, Wish
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, Row, translate_key
+from dualwrite.core.transform import Row, translate_key
 
 KEY_NAME = "#dw_key"
 STAMP_VALUE = ":dw_stamp"

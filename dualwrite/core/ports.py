@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from dualwrite.core.backfills import TableSize
+from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.records import Repair
-from dualwrite.core.transform import Missing, Question
 
 
 class Dynamo(Protocol):

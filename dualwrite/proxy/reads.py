@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dualwrite.core import metric_names
 from dualwrite.core.capacity import asks_capacity, of_read, seen_bytes
+from dualwrite.core.derivation import Problem
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Attribute,
@@ -37,7 +38,7 @@ from dualwrite.core.requests import Body, check_key, refuse_hidden, unsupported
 from dualwrite.core.shapes import shaped
 from dualwrite.core.sharing import marked, pinned, read_side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, Row, translate_key
+from dualwrite.core.transform import Row, translate_key
 from dualwrite.proxy.services import Services, call, placed_row
 from dualwrite.proxy.views import client_item, consumed, visible
 

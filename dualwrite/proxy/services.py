@@ -10,6 +10,7 @@ import structlog
 
 from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
+from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question
 from dualwrite.core.errors import (
     ClientError,
     CutOff,
@@ -50,15 +51,7 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import FLOOR, HybridClock
-from dualwrite.core.transform import (
-    NO_ANSWERS,
-    Answers,
-    Problem,
-    Question,
-    Row,
-    row_from_client,
-    row_from_stored,
-)
+from dualwrite.core.transform import Row, row_from_client, row_from_stored
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow, vouch
 from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health

@@ -9,13 +9,13 @@ from typing import Any
 
 from dualwrite.core import metric_names
 from dualwrite.core.compare import Comparison, Verdict, compare
+from dualwrite.core.derivation import Answers, Question
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.items import Item, Key
 from dualwrite.core.phases import Kind, Mode, Side, TableState
 from dualwrite.core.plan import key_on
 from dualwrite.core.requests import Body
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Answers, Question
 from dualwrite.lookups import answered
 from dualwrite.proxy.services import Services
 

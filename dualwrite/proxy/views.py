@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dualwrite.core.capacity import of_write
+from dualwrite.core.derivation import Problem
 from dualwrite.core.expressions import updated
 from dualwrite.core.items import HIDDEN, Item
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import parsed_update
 from dualwrite.core.requests import Body, Wish
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import Problem, translate_key
+from dualwrite.core.transform import translate_key
 from dualwrite.proxy.services import Services, stored_row
 
 TOTAL_PARTS = ("TableName", "CapacityUnits")

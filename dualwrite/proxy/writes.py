@@ -7,6 +7,7 @@ base that was read (``based``) or is one blind transaction (``atomic``).
 
 from dualwrite.core import metric_names
 from dualwrite.core.capacity import asks_capacity
+from dualwrite.core.derivation import Answers, Derived, Problem, Question, derive
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
 from dualwrite.core.legacy import reworded
@@ -34,15 +35,7 @@ from dualwrite.core.settle import (
     unreachable_error,
 )
 from dualwrite.core.stamps import FLOOR
-from dualwrite.core.transform import (
-    Answers,
-    Derived,
-    Problem,
-    Question,
-    Row,
-    derive,
-    row_from_stored,
-)
+from dualwrite.core.transform import Row, row_from_stored
 from dualwrite.lookups import answered
 from dualwrite.proxy import atomic, based
 from dualwrite.proxy.mirroring import mirror

@@ -11,8 +11,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+from dualwrite.core.derivation import Reason
 from dualwrite.core.items import ITEM_BYTES_MAX, size_bytes
-from dualwrite.core.transform import Reason
 from examples.ai_coordination_engine.shapes import NULL, RANGES, Agent, Item, Maker, key_of, m, s
 
 TENANT = "acme-corp-prod"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.items import HIDDEN, Item, KeyAttribute, KeySchema, key_token
 from dualwrite.core.phases import Kind, Phase, Side, TableState
@@ -19,7 +20,7 @@ from dualwrite.core.spec import (
     Unmappable,
     ValueMap,
 )
-from dualwrite.core.transform import Missing, Question, Row, row_from_client
+from dualwrite.core.transform import Row, row_from_client
 
 TENANTS = ValueMap(
     "tenants",

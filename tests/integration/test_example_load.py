@@ -7,10 +7,11 @@ from typing import Any
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.core.compare import transformed
+from dualwrite.core.derivation import Answers, Problem, Question
 from dualwrite.core.items import same
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.core.transform import Answers, Problem, Question, Row
+from dualwrite.core.transform import Row
 from dualwrite.lookups import answered
 from dualwrite.spec_file import load
 from examples.ai_coordination_engine import dataset, tables

@@ -1,8 +1,8 @@
 """Every row of new has a place on old."""
 
+from dualwrite.core.derivation import Reason
 from dualwrite.core.phases import Side
 from dualwrite.core.records import AuditEntry, GateVerdict, Repair, SweepResult
-from dualwrite.core.transform import Reason
 from verifier.evidence import Evidence
 from verifier.gates.verdicts import closed, for_table, opened, unknown
 

@@ -2,9 +2,9 @@
 
 from enum import Enum
 
+from dualwrite.core.derivation import Reason
 from dualwrite.core.records import GateVerdict, Repair, SweepResult
 from dualwrite.core.spec import MigratedTable, Underivable, Unmappable
-from dualwrite.core.transform import Reason
 from verifier.evidence import Evidence
 from verifier.gates.verdicts import closed, for_table, opened, unknown
 

@@ -6,20 +6,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dualwrite.core.compare import Comparison, Verdict, compare, transformed
+from dualwrite.core.derivation import Answers, Derived, Missing, Problem, Question, derive
 from dualwrite.core.items import HIDDEN, Item, key_token
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
-from dualwrite.core.transform import (
-    Answers,
-    Derived,
-    Missing,
-    Problem,
-    Question,
-    Row,
-    derive,
-    translate_key,
-)
+from dualwrite.core.transform import Row, translate_key
 from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
 
 T = TypeVar("T")

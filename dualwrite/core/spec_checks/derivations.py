@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from string import Formatter
 
+from dualwrite.core.derivation import HASH_BYTES_MAX, SEPARATOR
 from dualwrite.core.phases import Kind
 from dualwrite.core.spec import MigratedTable, Template
 from dualwrite.core.spec_checks.fault import Fault
-from dualwrite.core.transform import HASH_BYTES_MAX, SEPARATOR
 
 
 def derivation_faults(table: MigratedTable) -> Iterator[Fault]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from dualwrite.core.derivation import HASH_BYTES_MAX, PART_BYTES_MAX, SEPARATOR
 from dualwrite.core.spec import ValueMap
 from dualwrite.core.spec_checks.fault import Fault
-from dualwrite.core.transform import HASH_BYTES_MAX, PART_BYTES_MAX, SEPARATOR
 
 
 def mapping_faults(mapping: ValueMap) -> Iterator[Fault]:

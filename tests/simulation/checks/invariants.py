@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.items import OTHER, key_token, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import STREAM
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.core.transform import Missing, Question
 from tests.simulation.checks.history import ACKED, REFUSED, Entry, History, State, value_of
 from tests.simulation.checks.linear import Undecided, explained, final
 from tests.simulation.checks.watch import KeyStory, Late, Watch

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from dualwrite.core.compare import Comparison, Verdict, compare
+from dualwrite.core.derivation import Problem
 from dualwrite.core.items import HIDDEN, STAMP, Item, key_token, same, stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import (
@@ -22,7 +23,7 @@ from dualwrite.core.records import (
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import Stamp
-from dualwrite.core.transform import Problem, translate_key
+from dualwrite.core.transform import translate_key
 from tests.simulation.engine import Commit, FakeDynamo
 
 VIOLATIONS_MAX = 20

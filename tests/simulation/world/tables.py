@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+from dualwrite.core.derivation import Problem
 from dualwrite.core.items import Item, Key
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.core.transform import Problem, Row, row_from_client, translate_key
+from dualwrite.core.transform import Row, row_from_client, translate_key
 from tests.consumer_harness import TENANTS, a_migration
 from tests.simulation.engine import FakeDynamo
 

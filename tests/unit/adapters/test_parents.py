@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from dualwrite.adapters.parents import NEGATIVE_SECONDS, REBUILD_SECONDS_MIN, ParentRows
+from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.errors import Unreachable
 from dualwrite.core.items import Item, key_token
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.spec import LookupHow
-from dualwrite.core.transform import Missing, Question, Row, row_from_client
+from dualwrite.core.transform import Row, row_from_client
 from tests.consumer_harness import a_migration
 from tests.fakes.clock import VirtualClock
 from tests.fakes.epochs import SetEpochs

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place, transformed
+from dualwrite.core.derivation import Missing, Question, Reason
 from dualwrite.core.items import OTHER, STAMP, Item, KeyAttribute, KeySchema
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import IndexSpec
 from dualwrite.core.stamps import FLOOR
-from dualwrite.core.transform import Missing, Question, Reason, Row
+from dualwrite.core.transform import Row
 from tests.fakes.verifying import boards, cards, row, stamp, text, votes
 
 BOARDS, CARDS, VOTES = boards(), cards(), votes()

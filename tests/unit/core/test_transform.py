@@ -7,23 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualwrite.core.derivation import Answers, Derived, Missing, Problem, Question, Reason, derive
 from dualwrite.core.items import HIDDEN, OTHER, STAMP, KeyAttribute, KeySchema, same
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import Derivation, LookupHow, MigratedTable, TableSide, Template, ValueMap
-from dualwrite.core.transform import (
-    Answers,
-    Derived,
-    Missing,
-    Problem,
-    Question,
-    Reason,
-    Row,
-    annotated,
-    derive,
-    row_from_client,
-    row_from_stored,
-    translate_key,
-)
+from dualwrite.core.transform import Row, annotated, row_from_client, row_from_stored, translate_key
 from dualwrite.spec_file import load
 from tests.unit.core.rows import items, texts, values
 

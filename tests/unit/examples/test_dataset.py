@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from dualwrite.core.compare import transformed
+from dualwrite.core.derivation import Missing, Problem, Question, Reason
 from dualwrite.core.items import key_token, size_bytes
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.room import fits
 from dualwrite.core.spec import LookupHow
-from dualwrite.core.transform import Missing, Problem, Question, Reason, Row
+from dualwrite.core.transform import Row
 from dualwrite.spec_file import load
 from examples.ai_coordination_engine import dataset, shapes, tables
 from examples.ai_coordination_engine.edge_rows import EdgeRow, Expected, edge_rows
