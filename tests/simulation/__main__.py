@@ -10,6 +10,8 @@ from tests.simulation.world.world import Outcome
 
 FAILED_MAX = 5
 """Failing seeds that are cut down for the reader."""
+TOLD_EVERY_RUNS = 500
+"""How often a long run says how far it is."""
 
 
 def main() -> int:
@@ -18,7 +20,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--brief", action="store_true", help="as the test suite runs them")
     parser.add_argument("--shrink", action="store_true", help="cut failing runs down")
-    parser.add_argument("--quiet", action="store_true", help="no line for each failing run")
+    parser.add_argument("--quiet", action="store_true", help="no lines while it runs")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("..")
     seeds = range(int(first), int(last or first) + 1)
@@ -26,8 +28,13 @@ def main() -> int:
     began = time.monotonic()
 
     def told(outcome: Outcome) -> None:
-        if outcome.violations and not arguments.quiet:
+        if arguments.quiet:
+            return
+        if outcome.violations:
             print(f"seed {outcome.plan.seed}: {outcome.violations[0]}", flush=True)
+        done = outcome.plan.seed - seeds[0] + 1
+        if done % TOLD_EVERY_RUNS == 0 and done < len(seeds):
+            print(f"{done} of {len(seeds)} after {time.monotonic() - began:.0f} s", flush=True)
 
     report = run_many((plan(seed) for seed in seeds), arguments.jobs, told)
     print("\n".join(report.lines()))
