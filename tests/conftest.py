@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 
 from tests.engines_chosen import free_port, running
+from verifier.rehearsal.engine import embedded_environment
 
 
 def pytest_configure() -> None:
@@ -28,12 +29,7 @@ def pytest_configure() -> None:
 def engine() -> Iterator[str]:
     """The endpoint URL of a real DynamoDB-compatible engine, MiniStack."""
     port = free_port()
-    environment = os.environ | {
-        "SERVICES": "dynamodb,dynamodbstreams",
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-    }
+    environment = os.environ | embedded_environment(port)
     program = str(Path(sys.executable).with_name("ministack"))
     with running([program], lambda: _healthy(port), environment):
         yield f"http://127.0.0.1:{port}"

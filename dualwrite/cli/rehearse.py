@@ -21,6 +21,7 @@ from dualwrite.core.records import Command
 from dualwrite.settings import parse
 from examples.ai_coordination_engine.tables import SPEC
 from verifier.rehearsal import report as reports
+from verifier.rehearsal.faults import STRIKES_DEFAULT, STRIKES_MAX
 from verifier.rehearsal.live import show
 from verifier.rehearsal.options import (
     DWELL_DEFAULT,
@@ -53,9 +54,17 @@ def rehearse(
     report: Annotated[
         Path, typer.Option("--report", help="Folder of report.json and report.html.")
     ] = Path("rehearsal-report"),
-    faults: Annotated[
-        bool, typer.Option("--faults/--no-faults", help="Kill a proxy and a consumer.")
-    ] = True,
+    strikes: Annotated[
+        int,
+        typer.Option(
+            "--strikes",
+            min=0,
+            max=STRIKES_MAX,
+            help="A proxy and a consumer are killed; each more "
+            "kills or freezes any process of the service.",
+        ),
+    ] = STRIKES_DEFAULT,
+    no_faults: Annotated[bool, typer.Option("--no-faults", help="As --strikes 0.")] = False,
     dwell: Annotated[
         float, typer.Option("--dwell", min=0.0, help="Seconds under load at each step.")
     ] = DWELL_DEFAULT,
@@ -77,7 +86,7 @@ def rehearse(
         rate=rate,
         engine=engine,
         queue=queue,
-        faults=faults,
+        strikes=0 if no_faults else strikes,
         dwell_seconds=dwell,
         stall_seconds_max=step_timeout,
     )

@@ -1,6 +1,7 @@
 """The whole product, once: real processes, a live application, kills, and a verdict."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tests.engines_chosen import ASKED, KAFKA, EngineName
 
 DUALWRITE = str(Path(sys.executable).with_name("dualwrite"))
 WAIT_SECONDS_MAX = 90.0
+FINISH_SECONDS_MAX = 540.0
 LOCAL = EngineName.DYNAMODB_LOCAL
 
 
@@ -85,7 +87,8 @@ def alive(children: dict[int, str]) -> list[str]:
 def under_way(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A rehearsal whose application works already."""
     process = subprocess.Popen(
-        command(tmp_path, "--items", "400", "--no-faults"), stdout=subprocess.DEVNULL
+        command(tmp_path, "--items", "400", "--no-faults", "--dwell", "0.4"),
+        stdout=subprocess.DEVNULL,
     )
     history = tmp_path / "histories" / "w0.jsonl"
     deadline = time.monotonic() + WAIT_SECONDS_MAX
@@ -96,6 +99,28 @@ def under_way(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+@pytest.mark.timeout(660)
+def test_what_others_end_is_brought_back(
+    under_way: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """Whoever kills or terminates processes of the service from outside finds them started again,
+    the migration done, and what he did in the report."""
+    service = [
+        (pid, args)
+        for pid, args in sorted(family(under_way.pid).items())
+        if any(f"dualwrite {verb} " in args for verb in ("proxy", "consume", "control"))
+    ]
+    assert len(service) == 5
+    for number, (pid, _) in enumerate(service):
+        os.kill(pid, (signal.SIGKILL, signal.SIGTERM)[number % 2])
+        time.sleep(1)
+    assert under_way.wait(timeout=FINISH_SECONDS_MAX) == 0
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["verdict"] == "pass"
+    assert {fault["blow"] for fault in told["faults"]} == {"ended by others"}
+    assert len(told["faults"]) == len(service)
 
 
 @pytest.mark.timeout(240)

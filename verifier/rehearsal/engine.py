@@ -36,6 +36,17 @@ def free_port() -> int:
         return port
 
 
+def embedded_environment(port: int) -> dict[str, str]:
+    """MiniStack's settings: two services, on one port of loopback and no other."""
+    return {
+        "SERVICES": "dynamodb,dynamodbstreams",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",  # this listener would bind all interfaces, whatever BIND_HOST says
+        "LOG_LEVEL": "WARNING",
+    }
+
+
 async def start(processes: Processes, wanted: str) -> Engine:
     """Start the embedded engine or DynamoDB Local, or take the one at a URL. Raises ChildFailed."""
     if wanted == LOCAL:
@@ -46,13 +57,7 @@ async def start(processes: Processes, wanted: str) -> Engine:
     port = free_port()
     if find_spec("ministack") is None:
         raise ChildFailed(f"the embedded engine is not installed for {sys.executable}")
-    environment = {
-        "SERVICES": "dynamodb,dynamodbstreams",
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-    }
-    child = await processes.start_mute("engine", PROGRAM, environment)
+    child = await processes.start_mute("engine", PROGRAM, embedded_environment(port))
     url = f"http://127.0.0.1:{port}"
     await until_healthy(child, "engine", lambda: _healthy(f"{url}/_ministack/health"))
     return Engine(url, "MiniStack")

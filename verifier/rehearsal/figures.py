@@ -106,7 +106,7 @@ def _copied(story: Story) -> Any:
 
 
 def _decorate(figure: Any, story: Story) -> None:
-    """The steps as bands, the kills as dotted lines."""
+    """The steps as bands, the blows as dotted lines."""
     for number, step in enumerate(story.steps):
         figure.add_vrect(
             x0=step.started - story.started,
@@ -118,7 +118,7 @@ def _decorate(figure: Any, story: Story) -> None:
         )
     for struck in story.struck:
         figure.add_vline(
-            x=struck.killed - story.started, line={"dash": "dot", "color": COLOURS["slow"]}
+            x=struck.began - story.started, line={"dash": "dot", "color": COLOURS["slow"]}
         )
     figure.update_layout(
         height=HEIGHT,

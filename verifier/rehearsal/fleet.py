@@ -9,12 +9,15 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from verifier.rehearsal.engine import free_port
-from verifier.rehearsal.processes import Child, Processes
+from verifier.rehearsal.faults import Blow
+from verifier.rehearsal.processes import Child, ChildFailed, Processes
 
 PROXIES = ("proxy-1", "proxy-2")
 CONSUMERS = ("consumer-1", "consumer-2")
 CONTROLLER = "controller"
 READY_SECONDS_MAX = 45.0
+STARTS_MAX = 10
+"""Of a process that others end before it works."""
 VERBS = {"proxy": "proxy", "consumer": "consume", "controller": "control"}
 
 
@@ -45,6 +48,10 @@ class Fleet:
         """Where applications connect."""
         return tuple(f"http://127.0.0.1:{self._ports[name].serve}" for name in PROXIES)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._ports)
+
     async def start(self) -> None:
         """Start all. Raises ChildFailed."""
         for name in self._ports:
@@ -55,8 +62,25 @@ class Fleet:
     async def kill(self, name: str) -> None:
         await self._children[name].kill()
 
+    async def freeze(self, name: str, seconds: float) -> None:
+        await self._children[name].freeze(seconds)
+
+    def alive(self, name: str) -> bool:
+        return self._children[name].alive
+
+    def fallen(self) -> list[str]:
+        """Processes that ended without being asked to."""
+        return [name for name, child in self._children.items() if child.fallen]
+
+    def let_go(self, name: str) -> Blow:
+        """How a fallen one ended; ``fallen`` names it no more."""
+        child = self._children[name]
+        blow = Blow.ENDED if child.ended_by_others else Blow.DIED
+        child.let_go()
+        return blow
+
     async def restart(self, name: str) -> None:
-        """Start a killed process again, on its ports. Raises ChildFailed."""
+        """Start an ended process again, on its ports. Raises ChildFailed."""
         await self._launch(name)
         await self._ready(name)
 
@@ -77,7 +101,19 @@ class Fleet:
         self._children[name] = await self._processes.start(name, command)
 
     async def _ready(self, name: str) -> None:
-        await self._children[name].line(READY_SECONDS_MAX)
+        """Wait until it works; begun again where others end it meanwhile."""
+        for _ in range(STARTS_MAX):
+            child = self._children[name]
+            try:
+                await child.line(READY_SECONDS_MAX)
+            except ChildFailed:
+                if not await child.proves_ended_by_others():
+                    raise
+                child.let_go()
+                await self._launch(name)
+            else:
+                return
+        raise ChildFailed(f"{name} was ended {STARTS_MAX} times before it worked")
 
     def metrics_urls(self) -> dict[str, str]:
         """Where to scrape those that are alive, by name and pid (a new process counts anew)."""

@@ -125,5 +125,5 @@ def _steps(story: Story) -> RenderableType:
         took = (step.ended or now) - step.started
         style = "green" if step.ended else "bold yellow"
         parts.append(f"[{style}]{step.name}[/] {took:.1f} s")
-    killed = "".join(f"\n[red]SIGKILL to {s.victim} in {s.step}[/]" for s in story.struck)
-    return Text.from_markup(" > ".join(parts) + killed)
+    struck = "".join(f"\n[red]{s.victim} {s.blow} in {s.step}[/]" for s in story.struck)
+    return Text.from_markup(" > ".join(parts) + struck)

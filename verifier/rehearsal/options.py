@@ -8,6 +8,7 @@ from pathlib import Path
 from dualwrite.core.ports import Clock, Dynamo, Records
 from dualwrite.core.records import Command
 from dualwrite.core.spec import Migration
+from verifier.rehearsal.faults import STRIKES_DEFAULT
 
 ITEMS_DEFAULT = 20_000
 RATE_DEFAULT = 80.0
@@ -27,7 +28,8 @@ class Options:
     engine: str = "ministack"
     queue: str = "memory"
     """As ``--queue``; "kafka" alone: a broker of the rehearsal's own."""
-    faults: bool = True
+    strikes: int = STRIKES_DEFAULT
+    """How often a process is killed or frozen."""
     dwell_seconds: float = DWELL_DEFAULT
     """How long the workload goes on in each step after its conditions hold."""
     stall_seconds_max: float = STALL_SECONDS_DEFAULT

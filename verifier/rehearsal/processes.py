@@ -22,6 +22,8 @@ from dualwrite.core.errors import DualwriteError
 
 STOP_SECONDS_MAX = 8.0
 """After SIGTERM; then SIGKILL."""
+ENDED_BY_OTHERS = frozenset({0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+"""Exit codes of a service's process that was sent a signal: gone at once, or in order (0)."""
 LINE_BYTES_MAX = 1 << 20
 
 
@@ -64,6 +66,8 @@ class Child:
         self._process = process
         self._log = log
         self._guard = guard
+        self.asked_to_end = False
+        """By the rehearsal."""
 
     @property
     def pid(self) -> int:
@@ -74,8 +78,25 @@ class Child:
         return self._process.returncode is None
 
     @property
-    def asked_to_end(self) -> bool:
-        return self._log.closed
+    def fallen(self) -> bool:
+        """Whether it ended without being asked to."""
+        return not self.alive and not self.asked_to_end
+
+    @property
+    def ended_by_others(self) -> bool:
+        return not self.asked_to_end and self._process.returncode in ENDED_BY_OTHERS
+
+    async def proves_ended_by_others(self) -> bool:
+        """The same of one whose output has ended, so that it is over in a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self._process.wait()
+        return self.ended_by_others
+
+    def let_go(self) -> None:
+        """It has ended, and somebody knows: nobody need be told."""
+        self.asked_to_end = True
+        self._over()
 
     async def line(self, timeout_seconds: float) -> dict[str, Any]:
         """The next JSON line it prints. Raises ChildFailed."""
@@ -102,6 +123,7 @@ class Child:
 
     async def finish(self, timeout_seconds: float) -> None:
         """Close its stdin and wait until it ends."""
+        self.asked_to_end = True
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -114,6 +136,7 @@ class Child:
 
     async def succeed(self, timeout_seconds: float) -> None:
         """Wait until it ends with exit code 0, whatever it prints. Raises ChildFailed."""
+        self.asked_to_end = True
         try:
             async with asyncio.timeout(timeout_seconds):
                 printed, _ = await self._process.communicate()
@@ -128,13 +151,25 @@ class Child:
 
     async def kill(self) -> None:
         """SIGKILL, as a machine that is gone."""
+        self.asked_to_end = True
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
         self._over()
 
+    async def freeze(self, seconds: float) -> None:
+        """Let it stand still for so long."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL to its whole session. Safe to repeat."""
+        self.asked_to_end = True
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
@@ -201,10 +236,8 @@ class Processes:
         return child
 
     def died(self) -> list[str]:
-        """Names of children that ended without being asked to."""
-        return [
-            child.name for child in self._children if not child.alive and not child.asked_to_end
-        ]
+        """Names of children that ended without being asked to, and were not let go."""
+        return [child.name for child in self._children if child.fallen]
 
     async def stop(self) -> None:
         """Stop all: the engine, which was started first, after those that need it."""

@@ -22,11 +22,12 @@ from verifier.rehearsal import engine as engines
 from verifier.rehearsal import faults as fault_plan
 from verifier.rehearsal.casting import cast, hot_rows, sites_of
 from verifier.rehearsal.crew import Crew
-from verifier.rehearsal.faults import DOWN_SECONDS, Fault, Struck
-from verifier.rehearsal.fleet import CONSUMERS, PROXIES, Fleet
+from verifier.rehearsal.faults import Struck
+from verifier.rehearsal.fleet import CONSUMERS, CONTROLLER, PROXIES, Fleet
 from verifier.rehearsal.gaps import FlipGap, Window, flip_gaps
 from verifier.rehearsal.history import ACKED, Entry
 from verifier.rehearsal.judge import Judgement, judge, judge_untouched
+from verifier.rehearsal.keeper import Keeper
 from verifier.rehearsal.monitor import Monitor
 from verifier.rehearsal.options import Options, Wiring, World
 from verifier.rehearsal.processes import Processes
@@ -58,7 +59,6 @@ class Story:
     walk: Walk | None = None
     monitor: Monitor | None = None
     crew: Crew | None = None
-    plan: tuple[Fault, ...] = ()
     struck: list[Struck] = field(default_factory=list)
     unusual: list[Window] = field(default_factory=list)
     before_done: Judgement | None = None
@@ -105,7 +105,6 @@ class Rehearsal:
         self._options = options
         self._wiring = wiring
         self._random = Random(options.seed)
-        self._strikes: set[asyncio.Task[None]] = set()
         self._initial: Dump = Dump({}, {})
         self._edge_rows: tuple[EdgeRow, ...] = ()
         self._before_done: Dump = Dump({}, {})
@@ -126,10 +125,8 @@ class Rehearsal:
             self.story.error = str(error) if expected else f"{type(error).__name__}: {error}"
             raise
         finally:
-            self.story.died = processes.died()
+            self.story.died += processes.died()
             self.story.note = "stopping"
-            for task in self._strikes:
-                task.cancel()
             await processes.stop()
             if self.story.crew is not None:
                 self.story.crew.read()
@@ -201,7 +198,7 @@ class Rehearsal:
         story.unusual.append(Window(story.started, self._now() + UNUSUAL_MARGIN_SECONDS))
         watching = asyncio.create_task(monitor.run())
         try:
-            await self._walk(world, fleet, crew, monitor)
+            await self._walk(world, processes, fleet, crew)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -209,16 +206,32 @@ class Rehearsal:
 
     # -- the walk --------------------------------------------------------------------------------
 
-    async def _walk(self, world: World, fleet: Fleet, crew: Crew, monitor: Monitor) -> None:
-        options = self._options
+    async def _walk(self, world: World, processes: Processes, fleet: Fleet, crew: Crew) -> None:
+        """Walk the square while the keeper strikes and mends. Raises what stops either."""
+        options, monitor = self._options, self.story.monitor
+        assert monitor is not None
+        keeper = Keeper(processes, fleet, self._struck)
         walk = self.story.walk = Walk(
             world,
             self._wiring,
             monitor,
             dwell_seconds=options.dwell_seconds,
             stall_seconds_max=options.stall_seconds_max,
-            on_step=lambda step: self._on_step(step, fleet),
+            on_step=lambda step: self._on_step(step, keeper),
         )
+        walking = asyncio.create_task(self._there_and_back(world, crew, walk, keeper))
+        keeping = asyncio.create_task(keeper.run())
+        try:
+            await asyncio.wait((walking, keeping), return_when=asyncio.FIRST_COMPLETED)
+            (keeping if keeping.done() else walking).result()
+        finally:
+            self.story.died += keeper.died
+            walking.cancel()
+            keeping.cancel()
+            await asyncio.gather(walking, keeping, return_exceptions=True)
+            await keeper.stop()
+
+    async def _there_and_back(self, world: World, crew: Crew, walk: Walk, keeper: Keeper) -> None:
         forth = [
             ("off", walk.dwell),
             ("mirror/old", walk.advance(Phase.MIRROR_OLD)),
@@ -235,17 +248,18 @@ class Rehearsal:
             ("flip again", walk.flip("flip", Side.NEW)),
             ("mirror/new again", walk.advance(Phase.MIRROR_NEW)),
         ]
-        if options.faults:
-            names = [name for name, _ in forth]
-            self.story.plan = fault_plan.plan(
-                self._random, names, PROXIES, CONSUMERS, options.dwell_seconds
-            )
+        keeper.plan = fault_plan.plan(
+            self._random,
+            [name for name, _ in forth],
+            (PROXIES, CONSUMERS, (CONTROLLER,)),
+            self._options.dwell_seconds,
+            self._options.strikes,
+        )
         for name, body in forth:
             await walk.step(name, body)
-            self._check_strikes()
             if name == "mirror/old":
                 await walk.too_early("flip")
-        await self._settle_strikes()
+        await keeper.settled()
         await walk.step("judge", lambda step: self._judge_before_done(step, world, crew, walk))
         await walk.step("done", walk.advance(Phase.DONE))
         await walk.step("after done", walk.dwell)
@@ -256,32 +270,13 @@ class Rehearsal:
         await crew.speak_new()
         self.story.unusual.append(Window(begun, self._now() + UNUSUAL_MARGIN_SECONDS))
 
-    # -- faults ------------------------------------------------------------------------------------
-
-    def _on_step(self, step: Step, fleet: Fleet) -> None:
+    def _on_step(self, step: Step, keeper: Keeper) -> None:
         self.story.note = step.name
-        for fault in self.story.plan:
-            if fault.step == step.name:
-                task = asyncio.create_task(self._strike(fault, fleet))
-                self._strikes.add(task)
+        keeper.begin(step.name)
 
-    async def _strike(self, fault: Fault, fleet: Fleet) -> None:
-        await asyncio.sleep(fault.delay_seconds)
-        killed = self._now()
-        await fleet.kill(fault.victim)
-        await asyncio.sleep(DOWN_SECONDS)
-        await fleet.restart(fault.victim)
-        back = self._now()
-        self.story.struck.append(Struck(fault.victim, fault.step, killed, back))
-        self.story.unusual.append(Window(killed, back + UNUSUAL_MARGIN_SECONDS))
-
-    def _check_strikes(self) -> None:
-        for task in self._strikes:
-            if task.done():
-                task.result()
-
-    async def _settle_strikes(self) -> None:
-        await asyncio.gather(*self._strikes)
+    def _struck(self, struck: Struck) -> None:
+        self.story.struck.append(struck)
+        self.story.unusual.append(Window(struck.began, struck.back + UNUSUAL_MARGIN_SECONDS))
 
     # -- judging -----------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def tell(story: Story) -> dict[str, Any]:
         "findings": [asdict(example) for example in examples(case)],
         "edge_rows": [asdict(edge) | {"held": edge.held} for edge in story.edges],
         "faults": [
-            asdict(struck) | {"after_seconds": round(struck.killed - story.started, 2)}
+            asdict(struck) | {"after_seconds": round(struck.began - story.started, 2)}
             for struck in story.struck
         ],
         "refusals": [asdict(refusal) for refusal in (story.walk.refusals if story.walk else [])],
