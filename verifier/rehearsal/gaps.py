@@ -48,6 +48,8 @@ class FlipGap:
     seconds: float
     writes: int
     """Acknowledged within the window."""
+    own_gap_ms: float
+    """The longest that touches no moment in which a process was struck: the flip's own."""
 
     @property
     def within_goal(self) -> bool:
@@ -66,7 +68,7 @@ def flip_gaps(
     excluded = [flip.window for flip in flips] + list(unusual)
     ordinary_ms = _p999_ms(times, excluded)
     calm_ms = _p999_ms(times, [*excluded, *busy])
-    return tuple(_measure(times, flip, ordinary_ms, calm_ms) for flip in flips)
+    return tuple(_measure(times, flip, ordinary_ms, calm_ms, unusual) for flip in flips)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -86,22 +88,34 @@ def _p999_ms(times: Sequence[float], excluded: Sequence[Window]) -> float:
     return percentile(gaps, 0.999) * 1000
 
 
-def _measure(times: Sequence[float], flip: Flip, ordinary_ms: float, calm_ms: float) -> FlipGap:
+def _measure(
+    times: Sequence[float],
+    flip: Flip,
+    ordinary_ms: float,
+    calm_ms: float,
+    unusual: Sequence[Window],
+) -> FlipGap:
     window = flip.window
     inside = [time for time in times if window.start <= time <= window.end]
     before = [time for time in times if time < window.start][-1:]
     after = [time for time in times if time > window.end][:1]
     bounded = (before or [window.start]) + inside + (after or [window.end])
-    longest = max(later - earlier for earlier, later in pairwise(bounded))
+    gaps = list(pairwise(bounded))
+    own = [gap for gap in gaps if not any(_touches(*gap, window) for window in unusual)]
     return FlipGap(
         direction=flip.direction.value,
-        gap_ms=longest * 1000,
+        gap_ms=_longest_ms(gaps),
         ordinary_p999_ms=ordinary_ms,
         calm_p999_ms=calm_ms,
         started=window.start,
         seconds=window.end - window.start,
         writes=len(inside),
+        own_gap_ms=_longest_ms(own),
     )
+
+
+def _longest_ms(gaps: Sequence[tuple[float, float]]) -> float:
+    return max((later - earlier for earlier, later in gaps), default=0.0) * 1000
 
 
 def _touches(earlier: float, later: float, window: Window) -> bool:

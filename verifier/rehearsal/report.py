@@ -115,6 +115,8 @@ DEFINITIONS = {
     "gap_ms": "The longest time without an acknowledged write from any client, from one second "
     "before the flip was asked for to one second after all processes had acknowledged it. A kill "
     "that falls into that window stays in the figure.",
+    "own_gap_ms": "The same without gaps that touch a moment in which a process was killed, frozen "
+    "or restarted; a second of it breaks the invariant.",
     "ordinary_p999_ms": "The 99.9th percentile of such gaps while all clients work and nothing is "
     "killed, flipped, paused or restarted.",
     "calm_p999_ms": "The same, without the steps in which a backfill or a sweep loads the engine.",

@@ -38,6 +38,14 @@ def test_unusual_moments_do_not_flatter_the_flip() -> None:
     assert gap.within_goal
 
 
+def test_a_blow_inside_a_flip_stays_in_its_gap_but_is_not_its_own() -> None:
+    """The figure hides nothing; what is the flip's own is told beside it."""
+    acked = every(0.01, 0.0, 51.0) + every(0.01, 52.4, 52.8) + every(0.01, 53.2, 100.0)
+    [gap] = flip_gaps(acked, [FLIP], [Window(50.9, 52.2)])
+    assert gap.gap_ms > 1390
+    assert 390 <= gap.own_gap_ms <= 430
+
+
 def test_a_busy_engine_is_ordinary_but_not_calm() -> None:
     """The calm figure leaves out what a backfill slows down; the ordinary one does not."""
     acked = every(0.01, 0.0, 20.0) + every(0.2, 20.0, 40.0) + every(0.01, 40.0, 100.0)

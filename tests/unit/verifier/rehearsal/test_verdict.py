@@ -11,7 +11,7 @@ from verifier.rehearsal.tables import Differences
 from verifier.rehearsal.verdict import OPERATIONS, Case, EdgeOutcome, invariants
 from verifier.rehearsal.walk import Refusal
 
-FLIP = FlipGap("new", 50.0, 40.0, 30.0, started=1.0, seconds=3.0, writes=100)
+FLIP = FlipGap("new", 50.0, 40.0, 30.0, started=1.0, seconds=3.0, writes=100, own_gap_ms=50.0)
 GOOD = Case(
     error="",
     before_done=Judgement(),
@@ -59,7 +59,10 @@ def test_a_whole_and_faultless_run_holds() -> None:
             "a closed gate refuses, by name",
         ),
         (replace(GOOD, flips=[]), "no pause at a flip"),
-        (replace(GOOD, flips=[replace(FLIP, gap_ms=1500.0)]), "no pause at a flip"),
+        (
+            replace(GOOD, flips=[replace(FLIP, gap_ms=1500.0, own_gap_ms=1500.0)]),
+            "no pause at a flip",
+        ),
         (replace(GOOD, flips=[replace(FLIP, writes=0)]), "no pause at a flip"),
         (replace(GOOD, died=["proxy-1"]), "no process died by itself"),
         (
@@ -90,7 +93,15 @@ def test_what_was_never_judged_did_not_hold() -> None:
 
 def test_a_gap_over_the_goal_is_told_but_fails_only_as_a_pause() -> None:
     """Three times p99.9 is the goal; on a busy machine it is the machine that misses it."""
-    case = replace(GOOD, flips=[replace(FLIP, gap_ms=300.0)])
+    case = replace(GOOD, flips=[replace(FLIP, gap_ms=300.0, own_gap_ms=300.0)])
     assert broken(case) == set()
     [pause] = [i for i in invariants(case) if i.name == "no pause at a flip"]
     assert "missed" in pause.detail
+
+
+def test_a_pause_that_a_blow_makes_is_told_and_is_not_the_flips() -> None:
+    """Clients of a frozen proxy wait for it, with a flip or without one."""
+    case = replace(GOOD, flips=[replace(FLIP, gap_ms=1500.0)])
+    assert broken(case) == set()
+    [pause] = [i for i in invariants(case) if i.name == "no pause at a flip"]
+    assert pause.detail == "longest 1500 ms; goal 120 ms missed; 50 ms beside what struck a process"
