@@ -1,20 +1,16 @@
 """Judges moves and shares by the gates; the controller asks it before it changes anything."""
 
-from collections.abc import Mapping
-
-from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, TableState
-from dualwrite.core.ports import Clock, Metrics, Records
+from dualwrite.core.ports import Clock, Records
 from dualwrite.core.records import STREAM, GateVerdict
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stillness import Stillness
 from verifier.evidence import Policy, gather
-from verifier.gates import gates_of_move, gates_of_reads
-from verifier.gates.verdicts import CLOSED, OPEN, UNKNOWN, Gate
+from verifier.gates import COPY, gates_of_move, gates_of_reads
+from verifier.gates.verdicts import Gate
 
 WATCH_SECONDS = 2.5
 """Twice the time between two reports of a stream, and some more."""
-_METRIC_VALUES: Mapping[str, float] = {OPEN: 1.0, CLOSED: 0.0, UNKNOWN: -1.0}
 
 
 class Gates:
@@ -25,7 +21,6 @@ class Gates:
         records: Records,
         migration: Migration,
         clock: Clock,
-        metrics: Metrics,
         *,
         policy: Policy | None = None,
     ) -> None:
@@ -33,7 +28,6 @@ class Gates:
         self._tables = frozenset(migration.by_name)
         self._apart = migration.apart
         self._clock = clock
-        self._metrics = metrics
         self._policy = policy or Policy()
         self._stillness = Stillness(clock)
 
@@ -62,6 +56,10 @@ class Gates:
         leader serves more of them than before."""
         return await self._verdicts(table, state, gates_of_reads(state, share))
 
+    async def judge_copy(self, table: MigratedTable, state: TableState) -> tuple[GateVerdict, ...]:
+        """One verdict for each gate of a backfill's beginning."""
+        return await self._verdicts(table, state, COPY)
+
     async def _verdicts(
         self, table: MigratedTable, state: TableState, gates: tuple[Gate, ...]
     ) -> tuple[GateVerdict, ...]:
@@ -73,9 +71,4 @@ class Gates:
             self._records, table, state, self._clock.wall_ms(), self._stillness, self._policy,
             apart=self._apart,
         )  # fmt: skip
-        verdicts = tuple(gate(seen) for gate in gates)
-        for verdict in verdicts:
-            self._metrics.set(
-                metric_names.GATE, table.name, verdict.gate, value=_METRIC_VALUES[verdict.verdict]
-            )
-        return verdicts
+        return tuple(gate(seen) for gate in gates)

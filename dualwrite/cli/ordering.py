@@ -1,7 +1,6 @@
 """What the verbs share that ask the controller for something."""
 
 import asyncio
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +51,7 @@ def give(
             show_json(shape(outcome))
         else:
             show(outcome)
-    if outcome.status != DONE:
+    if outcome.status != DONE or outcome.clean is False:
         raise typer.Exit(Exit.REFUSED if outcome.status == REFUSED else Exit.FAILED)
 
 
@@ -68,9 +67,8 @@ async def _ask(settings: Settings, command: Command, table: str | None, wait: fl
 
 def shape(outcome: Command) -> dict[str, Any]:
     """The documented JSON answer."""
-    wanted = ("verb", "table", "argument", "reason", "who", "status", "message", "gates")
-    whole = asdict(outcome)
-    return {name: whole[name] for name in wanted}
+    wanted = ("verb", "table", "argument", "reason", "who", "status", "message", "gates", "clean")
+    return {name: getattr(outcome, name) for name in wanted}
 
 
 def show(outcome: Command) -> None:
@@ -80,9 +78,7 @@ def show(outcome: Command) -> None:
         out.print(f"{outcome.verb} of {where} is still running; see: dualwrite status")
         return
     out.print(f"{outcome.verb} of {where}: {outcome.status}")
-    told = {f"{gate['table']}: {gate['gate']} is" for gate in outcome.gates}
-    for line in outcome.message.split("; "):
-        if line and not any(line.startswith(words) for words in told):
-            out.print(f"  {line}")
+    for line in outcome.said:
+        out.print(f"  {line}")
     for gate in outcome.gates:
         out.print(f"  {gate['table']}: {gate_line(gate)}")

@@ -66,6 +66,15 @@ class Order:
     command: Command
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command, as ``Command`` keeps it."""
+
+    status: str = DONE
+    said: tuple[str, ...] = ()
+    clean: bool | None = None
+
+
 async def ask(
     records: Records,
     clock: Clock,
@@ -110,7 +119,7 @@ async def _withdraw(records: Records, order: Order) -> Order:
     withdrawn = replace(
         order.command,
         status=FAILED,
-        message="withdrawn: no controller took it in time; is `dualwrite control` running?",
+        said=("withdrawn: no controller took it in time; is `dualwrite control` running?",),
     )
     try:
         return await written(records, order, withdrawn)

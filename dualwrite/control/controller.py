@@ -11,7 +11,7 @@ import structlog
 
 from dualwrite.control import commands
 from dualwrite.control.audit import Audit
-from dualwrite.control.commands import CommandFailed, GatesClosed, Order
+from dualwrite.control.commands import CommandFailed, GatesClosed, Order, Outcome
 from dualwrite.control.gatekeeper import GateKeeper
 from dualwrite.control.lease import Lease
 from dualwrite.control.membership import CONTROLLER, Membership
@@ -89,7 +89,7 @@ class Controller:
             check_lease=self._check_lease,
         )
         self._orders = Orders(
-            records, migration, clock, self._mover, self._audit, self._settings, sizes
+            records, migration, clock, gates, self._mover, self._audit, self._settings, sizes
         )
         self._watch = Watch(
             records,
@@ -226,21 +226,20 @@ class Controller:
         try:
             if order.command.status == commands.ASKED:
                 order = await self._begin(order)
-            message = await self._execute(order)
-            if message is not None:
-                await self._finish(order, commands.DONE, message)
+            outcome = await self._execute(order)
+            if outcome is not None:
+                await self._finish(order, outcome)
         except GatesClosed as error:
-            await self._finish(order, commands.REFUSED, str(error), error)
+            await self._finish(order, Outcome(commands.REFUSED), error)
         except CommandFailed as error:
-            await self._finish(order, commands.FAILED, str(error))
+            await self._finish(order, Outcome(commands.FAILED, (str(error),)))
         except DualwriteError:
             raise
         except Exception as error:
             # One command that trips over a mistake of ours must not keep all others waiting.
             log.exception("a command failed", command=order.id)
-            await self._finish(
-                order, commands.FAILED, f"a mistake of ours ({type(error).__name__}); see the log"
-            )
+            mistake = f"a mistake of ours ({type(error).__name__}); see the log"
+            await self._finish(order, Outcome(commands.FAILED, (mistake,)))
 
     async def _begin(self, order: Order) -> Order:
         command = order.command
@@ -257,34 +256,33 @@ class Controller:
             self._records, order, replace(command, status=commands.RUNNING, goals=goals)
         )
 
-    async def _execute(self, order: Order) -> str | None:
+    async def _execute(self, order: Order) -> Outcome | None:
         """What was done, or None where it is not over yet."""
         verb = order.command.verb
         if verb in commands.BACKFILLS:
-            return await self._orders.backfill(order)
+            return Outcome(said=await self._orders.backfill(order))
         if verb == commands.VERIFY:
-            over, message = await self._orders.swept(order)
-            return message if over else None
+            return await self._orders.swept(order)
         await self._mover.walk(order)
-        return ""
+        return Outcome()
 
     async def _finish(
-        self, order: Order, status: str, message: str, closed: GatesClosed | None = None
+        self, order: Order, outcome: Outcome, closed: GatesClosed | None = None
     ) -> None:
         made = await self._audit.settle(order, await self._mover.states(), last=True)
         if closed is not None:
             await self._note_refusal(order, closed)
-        said = [f"{e.table}: {e.before} -> {e.after} (epoch {e.epoch})" for e in made if e.epoch]
-        if message:
-            said.append(message)
+        moved = (f"{e.table}: {e.before} -> {e.after} (epoch {e.epoch})" for e in made if e.epoch)
+        said = (*moved, *outcome.said)
         command = replace(
             order.command,
-            status=status,
-            message="; ".join(said) or "nothing had to be done",
+            status=outcome.status,
+            said=said if said or closed else ("nothing had to be done",),
             gates=closed.listed() if closed else (),
+            clean=outcome.clean,
         )
         await commands.written(self._records, order, command)
-        log.info("command ends", command=order.id, status=status, message=command.message)
+        log.info("command ends", command=order.id, status=command.status, message=command.message)
 
     async def _note_refusal(self, order: Order, closed: GatesClosed) -> None:
         names = ", ".join(sorted({gate.gate for _, gate in closed.closed}))

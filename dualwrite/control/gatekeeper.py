@@ -25,3 +25,7 @@ class GateKeeper(Protocol):
     ) -> tuple[GateVerdict, ...]:
         """Every gate on serving ``share`` percent of the reads from new."""
         ...
+
+    async def judge_copy(self, table: MigratedTable, state: TableState) -> tuple[GateVerdict, ...]:
+        """Every gate on beginning a backfill."""
+        ...

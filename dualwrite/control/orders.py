@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dualwrite.control.audit import Audit
-from dualwrite.control.commands import ALL, CommandFailed, Order
+from dualwrite.control.commands import ALL, CommandFailed, Order, Outcome
 from dualwrite.control.copying import Copying, copying_of
+from dualwrite.control.gatekeeper import GateKeeper
 from dualwrite.control.mover import Mover, Verdicts
 from dualwrite.control.moves import States, targets
 from dualwrite.control.settings import ControlSettings
@@ -18,13 +19,10 @@ from dualwrite.core.ports import Clock, Records, TableSizes
 from dualwrite.core.records import (
     BACKFILL,
     SEGMENT,
-    STREAM,
     SWEEP,
     SWEPT,
     BackfillOrder,
     Command,
-    GateVerdict,
-    StreamProgress,
     SweepOrder,
     SweepResult,
     dump,
@@ -34,8 +32,6 @@ from dualwrite.core.spec import MigratedTable, Migration
 
 RUN, PAUSE = "run", "pause"
 RACES_MAX = 8
-EVIDENCE_SECONDS_MAX = 10.0
-"""A stream whose reader has not reported for this long counts as unread."""
 
 
 class Orders:
@@ -46,6 +42,7 @@ class Orders:
         records: Records,
         migration: Migration,
         clock: Clock,
+        gates: GateKeeper,
         mover: Mover,
         audit: Audit,
         settings: ControlSettings,
@@ -55,13 +52,14 @@ class Orders:
         self._records = records
         self._migration = migration
         self._clock = clock
+        self._gates = gates
         self._mover = mover
         self._audit = audit
         self._settings = settings
 
     # -- backfill --------------------------------------------------------------------------
 
-    async def backfill(self, order: Order) -> str:
+    async def backfill(self, order: Order) -> tuple[str, ...]:
         """Start, change, pause or resume backfills; what was done, in words. Raises CommandFailed,
         GatesClosed, EngineError."""
         verb = order.command.verb
@@ -84,9 +82,9 @@ class Orders:
         if not said:
             wish = verb.removeprefix("backfill-")
             raise CommandFailed(f"no backfill is there to {wish}; see: dualwrite backfill start")
-        return "; ".join(said)
+        return tuple(said)
 
-    async def _start(self, order: Order, told: Copying) -> str:
+    async def _start(self, order: Order, told: Copying) -> tuple[str, ...]:
         states = await self._mover.states()
         tables = [
             table
@@ -99,12 +97,23 @@ class Orders:
             )
         await self._mover.acknowledged(states[table.name] for table in tables)
 
-        async def streams_read() -> Verdicts:
-            return tuple([(table.name, await self._streams_read(table)) for table in tables])
+        async def judge() -> Verdicts:
+            return tuple(
+                [
+                    (table.name, verdict)
+                    for table in tables
+                    for verdict in await self._gates.judge_copy(table, states[table.name])
+                ]
+            )
 
-        await self._mover.until_open(streams_read)
+        await self._mover.until_open(judge)
         said = [f"{table.name}: {await self._start_one(order, table, told)}" for table in tables]
-        return "; ".join(said)
+        left_out = [
+            f"{table.name}: left out, for it is {states[table.name].phase.value}"
+            for table in targets(order.command, self._migration)
+            if table not in tables
+        ]
+        return (*said, *left_out)
 
     async def _start_one(self, order: Order, table: MigratedTable, told: Copying) -> str:
         held = await self._records.read(BACKFILL, table.name)
@@ -134,26 +143,6 @@ class Orders:
         await self._forget_others(table, wanted)
         await self._audit.note(order, table.name, "", _words(wanted))
         return f"backfill ordered in {wanted.segments} segments"
-
-    async def _streams_read(self, table: MigratedTable) -> GateVerdict:
-        """What the backfill copies too early is cured by the streams, so they are read first."""
-        for side in table.sides:
-            record = await self._records.read(STREAM, f"{table.name}/{side.value}")
-            seen = load(StreamProgress, record.value) if record else None
-            if seen is None or not self._is_read(seen):
-                return GateVerdict(
-                    "streams_read",
-                    "closed",
-                    f"nobody reads the stream of the {side.value} table; "
-                    "is `dualwrite consume` running?",
-                    see="dualwrite status",
-                    waits=True,
-                )
-        return GateVerdict("streams_read", "open", "the streams are read")
-
-    def _is_read(self, seen: StreamProgress) -> bool:
-        age_seconds = (self._clock.wall_ms() - seen.updated_ms) / 1000
-        return seen.unbroken_since_ms > 0 and age_seconds <= EVIDENCE_SECONDS_MAX
 
     async def _complete(self, table: MigratedTable, order: BackfillOrder) -> bool:
         return (await progress(self._records, table.name, order)).complete
@@ -214,16 +203,17 @@ class Orders:
             await self._audit.note(order, table.name, "", "sweep ordered")
         return {table.name: order.id for table in tables}
 
-    async def swept(self, order: Order) -> tuple[bool, str]:
-        """Whether all sweeps of a command are over, and what they found so far. Raises
-        CommandFailed, EngineError."""
+    async def swept(self, order: Order) -> Outcome | None:
+        """What the sweeps of a command found; None while one is under way. Raises CommandFailed,
+        EngineError."""
         waited_ms = self._clock.wall_ms() - order.command.asked_ms
         if waited_ms > self._settings.verify_seconds_max * 1000:
             raise CommandFailed(
                 f"not swept within {self._settings.verify_seconds_max:g} s; "
                 "is `dualwrite consume` running?"
             )
-        over, said = True, []
+        said = []
+        clean = True
         wanted = {
             record.name: load(SweepOrder, record.value).run
             for record in await self._records.list(SWEEP)
@@ -239,11 +229,10 @@ class Orders:
                 )
             result = results.get(name)
             if result is None or result.run != run or not result.done:
-                over = False
-                said.append(f"{name}: under way, {result.compared if result else 0} compared")
-            else:
-                said.append(f"{name}: {_found(result)}")
-        return over, "; ".join(said)
+                return None
+            clean = clean and result.clean
+            said.append(f"{name}: {_found(result)}")
+        return Outcome(said=tuple(said), clean=clean)
 
 
 def _words(order: BackfillOrder) -> str:

@@ -87,12 +87,21 @@ class Command:
     asked_ms: int = 0
     status: str = "asked"
     """asked, running, done, refused (a gate is closed) or failed."""
-    message: str = ""
+    said: tuple[str, ...] = ()
+    """What came of it, a sentence each; without the gates."""
     gates: tuple[Mapping[str, str], ...] = ()
     """Closed or unknown gates: table, gate, verdict, reason, see."""
+    clean: bool | None = None
+    """Of a verify that is done: whether every sweep found both sides equal."""
     goals: Mapping[str, str] = field(default_factory=dict)
     """What the controller took the command to mean, by table: a phase, or a share in percent.
     Written before the first step, so that whoever resumes the command goes to the same place."""
+
+    @property
+    def message(self) -> str:
+        """All of it in one line."""
+        closed = (f"{g['table']}: {g['gate']} is {g['verdict']}: {g['reason']}" for g in self.gates)
+        return "; ".join((*self.said, *closed))
 
 
 @dataclass(frozen=True, slots=True)

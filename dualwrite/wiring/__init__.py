@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.adapters.control_table import ControlTable
-from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.preflight import Preflight
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.spec import Migration
@@ -50,7 +49,7 @@ async def plane(settings: Settings) -> AsyncIterator[Plane]:
         dynamo = Engines(migration, clock, stack).tables(CONTROL_CONNECTIONS_MAX)
         records = ControlTable(dynamo, migration.control_table, clock=clock)
         await require(records, migration)
-        gates = Gates(records, migration, clock, PrometheusMetrics())
+        gates = Gates(records, migration, clock)
         yield Plane(migration, dynamo, records, clock, gates)
 
 

@@ -42,7 +42,7 @@ async def _controller(parts: Parts) -> None:
         parts.migration,
         parts.clock,
         parts.metrics,
-        Gates(parts.records, parts.migration, parts.clock, parts.metrics),
+        Gates(parts.records, parts.migration, parts.clock),
         DescribedSizes(parts.dynamo),
         process_id=parts.process_id,
         lease_seconds=settings.lease_seconds,

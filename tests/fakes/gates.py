@@ -10,9 +10,9 @@ class FakeGates:
 
     def __init__(self) -> None:
         self.closed: dict[tuple[str, str], GateVerdict] = {}
-        """(table, goal or "reads") -> the gate that is not open."""
+        """(table, goal, "reads" or "copy") -> the gate that is not open."""
         self.judged: list[tuple[str, str, str]] = []
-        """(table, phase it is in, goal or "reads N")."""
+        """(table, phase it is in, goal, "reads N" or "copy")."""
 
     def close(self, table: str, goal: str, *, waits: bool = False, verdict: str = "closed") -> None:
         self.closed[table, goal] = GateVerdict("fake-gate", verdict, "the test says so", "x", waits)
@@ -28,6 +28,10 @@ class FakeGates:
     ) -> tuple[GateVerdict, ...]:
         self.judged.append((table.name, state.phase.value, f"reads {share}"))
         return self._verdicts(table.name, "reads")
+
+    async def judge_copy(self, table: MigratedTable, state: TableState) -> tuple[GateVerdict, ...]:
+        self.judged.append((table.name, state.phase.value, "copy"))
+        return self._verdicts(table.name, "copy")
 
     def _verdicts(self, table: str, goal: str) -> tuple[GateVerdict, ...]:
         return (

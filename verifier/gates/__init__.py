@@ -134,6 +134,10 @@ READS_FROM_FOLLOWER: Mapping[Side, tuple[Gate, ...]] = {
 """By leader: what more reads from the other side need."""
 
 
+COPY: tuple[Gate, ...] = (streams_read,)
+"""What a backfill needs: what it copies too early is cured from the streams."""
+
+
 def gates_of_move(kind: Kind, start: Phase, goal: Phase) -> tuple[Gate, ...]:
     """The gates of a legal move; raises KeyError for any other."""
     return MOVES[kind][(start, goal)]

@@ -247,7 +247,7 @@ class Fleet:
         )
 
     def gates(self, life: Life) -> Gates:
-        return Gates(life.records, self._migration, life.clock, life.metrics, policy=POLICY)
+        return Gates(life.records, self._migration, life.clock, policy=POLICY)
 
     async def _until_stopped(
         self, life: Life, works: list[Any], *stops: Callable[[], Awaitable[None]]

@@ -46,6 +46,9 @@ class FixedGates:
     ) -> tuple[GateVerdict, ...]:
         return self.verdicts
 
+    async def judge_copy(self, table: MigratedTable, state: TableState) -> tuple[GateVerdict, ...]:
+        return self.verdicts
+
 
 @dataclass
 class Service:
@@ -73,8 +76,9 @@ class Service:
                     answered = replace(
                         command,
                         status=self.answer.status,
-                        message=self.answer.message,
+                        said=self.answer.said,
                         gates=self.answer.gates,
+                        clean=self.answer.clean,
                     )
                     await self.records.write(
                         COMMAND, record.name, dump(answered), expected=record.version

@@ -9,12 +9,11 @@ from dualwrite.cli.main import VERBS, app
 from dualwrite.core.records import COMMAND, MEMBER, Command, Member
 from tests.unit.cli.conftest import SPEC, Service
 
-DONE = Command("", "", status="done", message="moved")
+DONE = Command("", "", status="done", said=("moved",))
 REFUSED = Command(
     "",
     "",
     status="refused",
-    message="tasks: repairs_drained is closed",
     gates=(
         {
             "table": "tasks",
@@ -87,6 +86,7 @@ def test_a_verb_asks_the_controller(
         "status": "done",
         "message": "moved",
         "gates": [],
+        "clean": None,
     }
 
 
@@ -128,10 +128,18 @@ def test_a_closed_gate_refuses_the_same_in_json(service: Service) -> None:
 
 def test_what_failed_exits_with_1(service: Service) -> None:
     """A command that cannot be carried out says so."""
-    service.answer = Command("", "", status="failed", message="old leads already")
+    service.answer = Command("", "", status="failed", said=("old leads already",))
     result = service.run("rollback", *REASON)
     assert result.exit_code == 1
     assert "old leads already" in result.stdout
+
+
+@pytest.mark.parametrize(("clean", "code"), [(True, 0), (False, 1)])
+def test_a_sweep_that_found_drift_exits_with_1(service: Service, clean: bool, code: int) -> None:
+    """So that ``dualwrite verify && ...`` goes on only where both sides are equal."""
+    service.answer = Command("", "", status="done", said=("tasks: compared",), clean=clean)
+    assert service.json("verify", exit_code=code)["clean"] is clean
+    assert service.run("verify").exit_code == code
 
 
 @pytest.mark.parametrize("silent", [False, True])

@@ -11,13 +11,11 @@ from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
     BACKFILL,
     SEGMENT,
-    STREAM,
     SWEEP,
     SWEPT,
     BackfillOrder,
     Command,
     Segment,
-    StreamProgress,
     SweepOrder,
     SweepResult,
     dump,
@@ -27,23 +25,18 @@ from tests.unit.control.scene import put_state
 from tests.unit.control.stage import Stage, on_stage, outcome_of
 
 
-def _streams_read(stage: Stage, *names: str) -> None:
-    for name in names:
-        now_ms = stage.clock.wall_ms()
-        progress = StreamProgress(0.0, 0, 1, unbroken_since_ms=1, updated_ms=now_ms)
-        stage.records.put(STREAM, name, dump(progress))
-
-
-def test_a_backfill_is_ordered_when_the_streams_are_read() -> None:
+def test_a_backfill_is_ordered_when_its_gates_are_open() -> None:
     """What it copies too early is cured by the streams, so it waits for them, then starts."""
 
     async def go(stage: Stage) -> None:
         stage.everywhere(Phase.MIRROR_OLD)
         stage.controller()
+        stage.gates.close("moved", "copy", waits=True)
         refused = await stage.asked("backfill-start", "moved", "segments=8 reads=500")
         assert refused.status == "refused"
-        assert refused.gates[0]["gate"] == "streams_read"
-        _streams_read(stage, "moved/old", "moved/new")
+        assert refused.gates[0]["gate"] == "fake-gate"
+        assert stage.records.seen(BACKFILL) == ()
+        stage.gates.closed.clear()
         outcome = await stage.asked("backfill-start", "moved", "segments=8 reads=500")
         assert outcome.status == "done", outcome.message
         [record] = stage.records.seen(BACKFILL)
@@ -58,7 +51,6 @@ def test_a_backfill_is_paused_and_resumed_and_not_begun_twice() -> None:
 
     async def go(stage: Stage) -> None:
         stage.everywhere(Phase.MIRROR_OLD)
-        _streams_read(stage, "moved/old", "moved/new", "also/old", "also/new", "stays/old")
         stage.controller()
         assert (await stage.asked("backfill-start")).status == "done"
         before = stage.records.seen(BACKFILL)
@@ -79,7 +71,6 @@ def test_the_split_is_chosen_by_the_tables_size_and_changed_while_it_runs() -> N
 
     async def go(stage: Stage) -> None:
         stage.everywhere(Phase.MIRROR_OLD)
-        _streams_read(stage, "moved/old", "moved/new")
         stage.sizes.told = TableSize(items=9_000_001, bytes=5)
         stage.controller()
         assert (await stage.asked("backfill-start", "moved")).status == "done"
