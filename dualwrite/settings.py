@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.spec import HOME, Migration, Place
 from dualwrite.queue_url import QueueUrlError, parse_kafka, parse_queue
@@ -116,12 +117,7 @@ def parse(
     """Check all of it at once. ``environment`` fills what was not given: DUALWRITE_ENDPOINT, then
     AWS_REGION and AWS_DEFAULT_REGION. Raises SettingsError."""
     endpoint = endpoint_url or environment.get("DUALWRITE_ENDPOINT") or ""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(
-            f"--endpoint {endpoint!r} is no http(s) URL; give the engine's, "
-            "for example --endpoint http://127.0.0.1:4566"
-        )
+    _check_endpoint("--endpoint", endpoint)
     _check_host(host, keys)
     if (tls_cert is None) != (tls_key is None):
         raise SettingsError("--tls-cert and --tls-key belong together: give both or none")
@@ -134,10 +130,13 @@ def parse(
         raise SettingsError(f"--lease-seconds {lease_seconds} must be above 0")
     try:
         parse_queue(queue)
+    except QueueUrlError as error:
+        raise SettingsError(f"--queue {error}") from None
+    try:
         if feed:
             parse_kafka(feed)
     except QueueUrlError as error:
-        raise SettingsError(f"{'--feed' if feed else '--queue'} {error}") from None
+        raise SettingsError(f"--feed {error}") from None
     return Settings(
         old_place=_place("OLD", environment),
         new_place=_place("NEW", environment),
@@ -161,6 +160,12 @@ def parse(
         feed_images=feed_images,
         supervised=supervised,
     )
+
+
+def _check_endpoint(name: str, url: str) -> None:
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise SettingsError(f"{name} {url!r} {problem}")
 
 
 def _check_host(host: str, keys: Path | None) -> None:
@@ -195,8 +200,8 @@ def _place(side: str, environment: Mapping[str, str]) -> Place:
         return environment.get(f"DUALWRITE_{side}_{name}") or None
 
     url = told("ENDPOINT")
-    if url is not None and urlsplit(url).scheme not in ("http", "https"):
-        raise SettingsError(f"DUALWRITE_{side}_ENDPOINT {url!r} is no http(s) URL")
+    if url is not None:
+        _check_endpoint(f"DUALWRITE_{side}_ENDPOINT", url)
     timeout = told("TIMEOUT_SECONDS")
     try:
         seconds = None if timeout is None else float(timeout)

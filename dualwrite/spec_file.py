@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as ShapeError
 from pydantic_core import ErrorDetails
 
 from dualwrite.core.derivation import SEPARATOR
+from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind
@@ -176,17 +177,23 @@ class _Mapping(_Shape):
     fallback: Literal["refuse", "identity"] = "refuse"
 
 
+def _engine(url: str) -> str:
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise ValueError(f"{url!r} {problem}")
+    return url.rstrip("/")
+
+
 class _Place(_Shape):
     """Where one side is; all of it may be left out."""
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+/?$")] | None = None
+    endpoint: Annotated[str, AfterValidator(_engine)] | None = None
     region: _Name | None = None
     profile: _Name | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
 
     def frozen(self) -> Place:
-        url = None if self.endpoint is None else self.endpoint.rstrip("/")
-        return Place(url, self.region, self.profile, self.timeout_seconds)
+        return Place(self.endpoint, self.region, self.profile, self.timeout_seconds)
 
 
 class _Header(_Shape):

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.session
 import structlog
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError
 
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock
@@ -54,16 +54,16 @@ def standard(engine_is_local: bool, profile: str | None = None) -> UpstreamCrede
     named; an engine on this machine is content with dummies. Raises NoCredentials.
     """
     session = botocore.session.Session(profile=profile)
-    if engine_is_local:
-        # Instance metadata is the chain's last resort and takes seconds to not answer.
-        session.get_component("credential_provider").remove("iam-role")
     try:
-        chain = session.get_credentials()
-    except ProfileNotFound as error:
-        raise NoCredentials(str(error)) from None
-    if chain is None and not engine_is_local:
+        if engine_is_local:
+            # Instance metadata is the chain's last resort and takes seconds to not answer.
+            session.get_component("credential_provider").remove("iam-role")
+        found = UpstreamCredentials(session.get_credentials())
+    except (BotoCoreError, ClientError) as error:
+        raise NoCredentials(f"AWS credentials: {error}") from None
+    if found.dummy and not engine_is_local:
         raise NoCredentials(
             "no AWS credentials were found in the environment, the shared files, a container "
             "or an instance role; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
         )
-    return UpstreamCredentials(chain)
+    return found

@@ -10,6 +10,7 @@ import orjson
 from dualwrite.adapters.connection import Address, Limits, Reply
 from dualwrite.adapters.pool import Pool
 from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
+from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import OutcomeUnknown, Refused
 from dualwrite.core.ports import Clock, Dynamo
 
@@ -121,11 +122,11 @@ def refusal(reply: Reply) -> Refused:
 
 def _address(url: str) -> tuple[Address, str]:
     """Where to connect, and the Host header. Raises ValueError for what is no endpoint."""
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise ValueError(f"{url!r} {problem}")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"an endpoint looks like http://host:port, not {url!r}")
-    if parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"an endpoint has no path or query: {url!r}")
+    assert parts.hostname is not None
     default = 443 if parts.scheme == "https" else 80
     port = parts.port or default
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

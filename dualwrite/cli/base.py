@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
 from dualwrite.cli.lines import tell_error
+from dualwrite.core.endpoints import EXAMPLE, endpoint_problem
 from dualwrite.core.errors import (
     DualwriteError,
     OutcomeUnknown,
@@ -50,13 +50,12 @@ class UsageError(DualwriteError):
 
 
 def _engine(url: str | None) -> str | None:
-    """The endpoint as it was given. Raises BadParameter where there is none, or no such port."""
+    """The endpoint as it was given. Raises BadParameter where there is none, or it is none."""
     if not url:
-        raise typer.BadParameter("no engine is named, for example http://127.0.0.1:4566")
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise typer.BadParameter(f"{url!r} is no URL of an engine: {error}") from None
+        raise typer.BadParameter(f"no engine is named; {EXAMPLE}")
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise typer.BadParameter(f"{url!r} {problem}")
     return url
 
 

@@ -84,11 +84,30 @@ def test_a_proxy_among_children_is_told_what_it_needs() -> None:
     )
 
 
-@pytest.mark.parametrize("url", [None, "", "127.0.0.1:8000", "ftp://host", "http://"])
-def test_an_endpoint_is_a_url(url: str | None) -> None:
-    """What is no http(s) URL is refused with an example of one."""
-    with pytest.raises(SettingsError, match="for example --endpoint http"):
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://h/path", "http://h?x=1"]
+)
+def test_an_endpoint_is_a_url(url: str) -> None:
+    """What is no http(s) URL of a host is refused with an example of one, whoever names it."""
+    with pytest.raises(SettingsError, match="for example http://127.0.0.1:4566"):
         parse(SPEC, url, environment={})
+    if url:
+        with pytest.raises(SettingsError, match=r"^DUALWRITE_NEW_ENDPOINT .*for example http://"):
+            parse(SPEC, URL, environment={"DUALWRITE_NEW_ENDPOINT": url})
+
+
+def test_a_port_that_is_none_is_told_too() -> None:
+    """In the words of who found it."""
+    with pytest.raises(SettingsError, match="DUALWRITE_OLD_ENDPOINT .* is no URL of an engine"):
+        parse(SPEC, URL, environment={"DUALWRITE_OLD_ENDPOINT": "http://127.0.0.1:abc"})
+
+
+def test_a_wrong_queue_and_a_wrong_feed_are_told_apart() -> None:
+    """By the name of the option."""
+    with pytest.raises(SettingsError, match="^--queue "):
+        parse(SPEC, URL, queue="rabbit", feed="kafka://h:1/p")
+    with pytest.raises(SettingsError, match="^--feed "):
+        parse(SPEC, URL, feed="rabbit")
 
 
 @pytest.mark.parametrize(
