@@ -12,8 +12,9 @@ from typing import Any
 from dualwrite.adapters.control_table import ControlTable
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused
 from dualwrite.core.items import KeySchema
-from dualwrite.core.phases import Side
+from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import Clock, Dynamo
+from dualwrite.core.records import STATE, load
 from dualwrite.core.spec import IndexSpec, MigratedTable, Migration, TableSide
 from dualwrite.core.spec_checks import warnings
 
@@ -21,6 +22,10 @@ ACTIVE_SECONDS_MAX = 120.0
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 _STREAM = {"StreamEnabled": True, "StreamViewType": STREAM_VIEW}
 _CONTROL_KEYS = {"pk": ("HASH", "S"), "sk": ("RANGE", "S")}
+
+
+LET_GO = "old table"
+"""The subject of a finding: its migration is done, and somebody has deleted it."""
 
 
 class Standing(StrEnum):
@@ -41,7 +46,7 @@ class Finding:
 
     table: str
     subject: str
-    """table, keys, stream, control table, warning, or the name of an index."""
+    """table, old table, keys, stream, control table, warning, or the name of an index."""
     standing: Standing
     detail: str
     mend: str = ""
@@ -66,17 +71,23 @@ class Preflight:
     def __init__(self, dynamo: Dynamo, migration: Migration, clock: Clock) -> None:
         self._dynamo = dynamo
         self._migration = migration
+        self._control = migration.control_table
+        self._records = ControlTable(dynamo, migration.control_table, clock=clock)
         self._clock = clock
 
     async def check(self) -> Report:
         """Look, and change nothing. Raises EngineError."""
         findings: list[Finding] = []
+        control = control_finding(self._control, await self._describe(self._control))
+        done = await self._done() if control.standing is Standing.OK else frozenset()
         for table in self._migration.tables:
             for side in table.sides:
                 described = await self._describe(table.side(side).name)
-                findings += side_findings(table, side, described)
-        control = self._migration.control_table
-        findings.append(control_finding(control, await self._describe(control)))
+                if described is None and side is Side.OLD and table.name in done:
+                    findings.append(_let_go(table))
+                else:
+                    findings += side_findings(table, side, described)
+        findings.append(control)
         findings += [
             Finding("the spec", "warning", Standing.NOTE, text)
             for text in warnings(self._migration)
@@ -95,16 +106,22 @@ class Preflight:
         ]
         if beyond_us:
             return before
+        let_go = {finding.table for finding in before.findings if finding.subject == LET_GO}
         applied: list[str] = []
         for table in self._migration.tables:
             for side in table.sides:
-                applied += await self._apply_side(table.side(side))
-        control = self._migration.control_table
-        if await self._describe(control) is None:
-            await ControlTable(self._dynamo, control, clock=self._clock).create()
-            applied.append(f"created the control table {control}")
+                if table.side(side).name not in let_go:
+                    applied += await self._apply_side(table.side(side))
+        if await self._describe(self._control) is None:
+            await self._records.create()
+            applied.append(f"created the control table {self._control}")
         after = await self.check()
         return Report(after.findings, tuple(applied))
+
+    async def _done(self) -> frozenset[str]:
+        """Tables whose old side nobody reads or writes any more."""
+        states = [load(TableState, record.value) for record in await self._records.list(STATE)]
+        return frozenset(state.table for state in states if state.phase is Phase.DONE)
 
     async def _apply_side(self, side: TableSide) -> list[str]:
         described = await self._describe(side.name)
@@ -245,6 +262,12 @@ def _absent(table: MigratedTable, side: Side) -> Finding:
         Standing.WRONG,
         "does not exist: there is nothing to migrate from",
         f"correct the old name of table {table.name!r} in the spec, or the endpoint and region",
+    )
+
+
+def _let_go(table: MigratedTable) -> Finding:
+    return Finding(
+        table.old.name, LET_GO, Standing.NOTE, "is gone, as it may be since its migration is done"
     )
 
 

@@ -149,11 +149,15 @@ def _summary(told: dict[str, Any], folder: Path) -> None:
             f"ordinary p99.9 {flip['ordinary_p999_ms']:.0f} ms"
         )
     for invariant in told["invariants"]:
-        word = "[green]held[/]  " if invariant["held"] else "[red]BROKEN[/]"
+        broken = "[red]BROKEN[/]    " if invariant["judged"] else "[yellow]not judged[/]"
+        word = "[green]held[/]      " if invariant["held"] else broken
         console.print(f"  {word} {invariant['name']}: {invariant['detail']}")
     colour = "green" if told["verdict"] == "pass" else "red"
+    counts = [
+        f"{'unknown' if told[name] is None else told[name]} {name}"
+        for name in ("lost", "resurrected", "different")
+    ]
     console.print(
         f"[bold {colour}]{told['verdict']}[/]: {told['acknowledged']} writes acknowledged, "
-        f"{told['lost']} lost, {told['resurrected']} resurrected, {told['different']} different; "
-        f"see {folder / 'report.html'}"
+        f"{', '.join(counts)}; see {folder / 'report.html'}"
     )

@@ -22,6 +22,9 @@ from dualwrite.cli.members import watched
 from dualwrite.cli.overview import member_overview, table_overview
 from dualwrite.settings import Role, Settings, parse
 
+SAID_SECONDS_MAX = 10.0
+"""A consumer reports every second or two; what is older says nothing of now."""
+
 
 def status(
     spec: SpecOption,
@@ -135,7 +138,11 @@ def _backfill(entry: dict[str, Any] | None) -> str:
 
 
 def _lag(entry: dict[str, Any] | None) -> str:
-    return "-" if entry is None else f"{entry['seconds']:.1f} s"
+    if entry is None:
+        return "-"
+    if entry["said_seconds_ago"] > SAID_SECONDS_MAX:
+        return f"unread for {entry['said_seconds_ago']:.0f} s"
+    return f"{entry['seconds']:.1f} s"
 
 
 def _drift(entry: dict[str, Any] | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dualwrite.adapters.clock import SystemClock
+from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.preflight import (
     Preflight,
     Report,
@@ -16,7 +17,8 @@ from dualwrite.adapters.preflight import (
     stream_view,
 )
 from dualwrite.core.items import KeyAttribute, KeySchema
-from dualwrite.core.phases import Kind, Side
+from dualwrite.core.phases import Kind, Phase, Side, TableState
+from dualwrite.core.records import STATE, dump
 from dualwrite.core.spec import (
     Derivation,
     IndexSpec,
@@ -147,6 +149,26 @@ def test_an_old_table_is_never_created(boto: Any, migration: Migration) -> None:
     assert migration.tables[0].new.name not in boto.list_tables()["TableNames"]
     described = boto.describe_table(TableName=migration.tables[1].old.name)["Table"]
     assert stream_view(described) is None
+
+
+def test_an_old_table_may_be_deleted_once_its_migration_is_done(
+    boto: Any, migration: Migration
+) -> None:
+    """The service starts without it, and nobody creates it again."""
+    create_old(boto, migration)
+    asyncio.run(preflight(boto, migration).apply())
+    things = migration.by_name["things"]
+    records = ControlTable(BotoDynamo(boto), migration.control_table, clock=SystemClock())
+    state = TableState("things", 9, Phase.MIRROR_NEW)
+    asyncio.run(records.write(STATE, "things", dump(state), expected=0))
+    boto.delete_table(TableName=things.old.name)
+    assert not asyncio.run(preflight(boto, migration).check()).ready
+    done = dump(replace(state, phase=Phase.DONE))
+    asyncio.run(records.write(STATE, "things", done, expected=None))
+    report = asyncio.run(preflight(boto, migration).apply())
+    assert report.ready
+    assert (things.old.name, "old table") in said(report, Standing.NOTE)
+    assert things.old.name not in boto.list_tables()["TableNames"]
 
 
 @pytest.mark.parametrize("wrong", ["old keys", "new keys", "index", "stream", "control"])

@@ -89,7 +89,7 @@ def test_a_proxy_among_children_is_told_what_it_needs() -> None:
 )
 def test_an_endpoint_is_a_url(url: str) -> None:
     """What is no http(s) URL of a host is refused with an example of one, whoever names it."""
-    with pytest.raises(SettingsError, match="for example http://127.0.0.1:4566"):
+    with pytest.raises(SettingsError, match=r"for example http://127.0.0.1:4566"):
         parse(SPEC, url, environment={})
     if url:
         with pytest.raises(SettingsError, match=r"^DUALWRITE_NEW_ENDPOINT .*for example http://"):
@@ -98,15 +98,15 @@ def test_an_endpoint_is_a_url(url: str) -> None:
 
 def test_a_port_that_is_none_is_told_too() -> None:
     """In the words of who found it."""
-    with pytest.raises(SettingsError, match="DUALWRITE_OLD_ENDPOINT .* is no URL of an engine"):
+    with pytest.raises(SettingsError, match=r"DUALWRITE_OLD_ENDPOINT .* is no URL of an engine"):
         parse(SPEC, URL, environment={"DUALWRITE_OLD_ENDPOINT": "http://127.0.0.1:abc"})
 
 
 def test_a_wrong_queue_and_a_wrong_feed_are_told_apart() -> None:
     """By the name of the option."""
-    with pytest.raises(SettingsError, match="^--queue "):
+    with pytest.raises(SettingsError, match=r"^--queue "):
         parse(SPEC, URL, queue="rabbit", feed="kafka://h:1/p")
-    with pytest.raises(SettingsError, match="^--feed "):
+    with pytest.raises(SettingsError, match=r"^--feed "):
         parse(SPEC, URL, feed="rabbit")
 
 

@@ -51,11 +51,15 @@ def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
             )
         age, allowed = seen.ages_seconds.get(side), seen.policy.evidence_age_seconds_max
         if age is None or age > allowed:
-            found = "not since it was first looked at" if age is None else f"{age:.0f} s ago"
+            found = (
+                "has not been reported since it was first looked at"
+                if age is None
+                else f"was last reported {age:.0f} s ago, {allowed:.0f} s are allowed"
+            )
             return closed(
                 gate,
-                f"the {side.value} stream was last reported {found}, {allowed:.0f} s are allowed",
-                see="dualwrite consume",
+                f"the {side.value} stream {found}; does a consumer run, and is the stream on?",
+                see="dualwrite check",
                 waits=True,
             )
     return None

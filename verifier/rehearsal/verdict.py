@@ -36,6 +36,8 @@ class Invariant:
     name: str
     held: bool
     detail: str
+    judged: bool = True
+    """False: the rehearsal did not come to where it is judged, and nothing speaks against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def invariants(case: Case) -> list[Invariant]:
     def none(fault: str, name: str, noun: str) -> Invariant:
         found = count(case, fault)
         detail = f"{found} {noun}" + ("" if judged else "; the last judgement was not reached")
-        return Invariant(name, judged and found == 0, detail)
+        return Invariant(name, judged and found == 0, detail, judged or found > 0)
 
     return [
         Invariant("the walk came to its end", not case.error, case.error or "off to done"),
@@ -114,7 +116,7 @@ def count(case: Case, fault: str) -> int:
 def _equal(differences: Differences | None) -> Invariant:
     name = "new = T(old)"
     if differences is None:
-        return Invariant(name, False, "never compared")
+        return Invariant(name, False, "never compared", judged=False)
     found = ", ".join(f"{n} {word}" for word, n in sorted(differences.verdicts.items()) if n)
     detail = found or f"all {differences.compared} rows"
     return Invariant(name, differences.different == 0, detail)
@@ -123,7 +125,7 @@ def _equal(differences: Differences | None) -> Invariant:
 def _edges(edges: Sequence[EdgeOutcome]) -> Invariant:
     wrong = [edge.label for edge in edges if not edge.held]
     detail = f"otherwise: {', '.join(wrong[:8])}" if wrong else f"all {len(edges)}"
-    return Invariant("edge rows end as declared", bool(edges) and not wrong, detail)
+    return Invariant("edge rows end as declared", bool(edges) and not wrong, detail, bool(edges))
 
 
 def _operations(operations: Counter[str]) -> Invariant:
@@ -136,14 +138,15 @@ def _refused(refusals: Sequence[Refusal]) -> Invariant:
     name = "a closed gate refuses, by name"
     accepted = [refusal.asked for refusal in refusals if not refusal.held]
     if accepted or not refusals:
-        return Invariant(name, False, f"not refused: {', '.join(accepted) or 'nothing was asked'}")
+        detail = f"not refused: {', '.join(accepted) or 'nothing was asked'}"
+        return Invariant(name, False, detail, bool(refusals))
     return Invariant(name, True, "; ".join(refusal.asked for refusal in refusals))
 
 
 def _no_pause(flips: Sequence[FlipGap]) -> Invariant:
     name = "no pause at a flip"
     if not flips:
-        return Invariant(name, False, "no flip took place")
+        return Invariant(name, False, "no flip took place", judged=False)
     worst = max(flips, key=lambda flip: flip.gap_ms)
     goal = FLIP_FACTOR_MAX * worst.ordinary_p999_ms
     met = all(flip.within_goal for flip in flips)
