@@ -26,6 +26,7 @@ VERBS = (
     "flip",
     "rollback",
     "accept",
+    "clean",
     "repairs",
     "audit",
     "rehearse",
