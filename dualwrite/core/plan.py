@@ -321,25 +321,16 @@ def _target(wish: Wish, side: Side, row: Row | None, stamp: str) -> Action:
 # -- the follower ----------------------------------------------------------------------------
 
 
-def follower_put(table: MigratedTable, side: Side, row: Row) -> Action:
-    """The full post-image, unless the follower holds something newer already."""
-    assert row.stamp is not None, "only stamped rows are mirrored"
+def follower_write(wish: Wish, side: Side, stamp: str, row: Row | None) -> Action:
+    """The follower's part of a write, unless it holds something newer already: the full image that
+    the leader has now, or, where that has none, the mapped key's delete."""
+    place: Action = {"Key": side_key(wish, side)} if row is None else {"Item": row.stored(side)}
+    assert row is None or row.stamp is not None, "only stamped rows are mirrored"
     return {
-        "TableName": table.side(side).name,
-        "Item": row.stored(side),
+        "TableName": wish.table.side(side).name,
+        **place,
         "ConditionExpression": OLDER,
-        "ExpressionAttributeValues": {STAMP_VALUE: {"S": row.stamp}},
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
-
-
-def follower_delete(table: MigratedTable, side: Side, key: Key, stamp: str) -> Action:
-    """The mapped key goes, unless the follower holds something newer."""
-    return {
-        "TableName": table.side(side).name,
-        "Key": key,
-        "ConditionExpression": OLDER,
-        "ExpressionAttributeValues": {STAMP_VALUE: {"S": stamp}},
+        "ExpressionAttributeValues": {STAMP_VALUE: {"S": (row and row.stamp) or stamp}},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 

@@ -19,16 +19,14 @@ from dualwrite.core.items import Item
 from dualwrite.core.phases import TableState
 from dualwrite.core.plan import (
     Seen,
-    follower_delete,
-    follower_put,
+    follower_write,
     leader_action,
     outgrows,
     pass_parameters,
-    side_key,
     verb_of,
 )
 from dualwrite.core.repeats import Sort
-from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.requests import Body, Wish
 from dualwrite.core.settle import (
     CANCELED,
     CONDITION_FALSE,
@@ -53,7 +51,7 @@ from dualwrite.proxy.services import (
     Services,
     count_units_of,
     mapped,
-    passed,
+    restamped_foreign,
 )
 from dualwrite.proxy.views import besides, capacity_as
 
@@ -72,11 +70,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
         lead = leader_action(wish, leader, stamp, row)
         if outgrows(lead):
             return None
-        if wish.verb is Verb.PUT:
-            assert row is not None, "a Put has a row"
-            follow = follower_put(wish.table, follower, row.stamped(stamp))
-        else:
-            follow = follower_delete(wish.table, follower, side_key(wish, follower), stamp)
+        follow = follower_write(wish, follower, stamp, row and row.stamped(stamp))
         outcome, reply = await send(services, wish, state, None, stamp, lead, follow)
         if isinstance(outcome, ConditionFalse) and await mapped(
             services, wish, leader, outcome.item
@@ -125,7 +119,7 @@ async def send(
             restamped = False
             for side, reason in zip((leader, leader.other), reasons_of(refused), strict=False):
                 item = reason.get("Item") or None
-                restamped |= await passed(services, wish.table, side, item)
+                restamped |= await restamped_foreign(services, wish.table, side, item)
             return Moved() if restamped else _judge(refused, seen, stamp), {}
         case Unknown(refused=Refused() as refused):
             return judge_repeated(_lead_item(refused), stamp, outcome), {}

@@ -17,8 +17,7 @@ from dualwrite.core.plan import (
     Seen,
     based_action,
     decided_action,
-    follower_delete,
-    follower_put,
+    follower_write,
     outgrows,
     parsed_condition,
     parsed_update,
@@ -48,7 +47,7 @@ from dualwrite.proxy.services import (
     client_row,
     count_units,
     mapped,
-    passed,
+    restamped_foreign,
     stored_row,
 )
 from dualwrite.proxy.views import besides, returned
@@ -95,7 +94,7 @@ async def write(services: Services, wish: Wish, state: TableState, row: Row | No
         if state.phase.mode is Mode.MIRROR:
             count_units(services, wish.table, leader, reply)
             follow = follower_write(wish, leader.other, stamp, after)
-            await mirror(services, wish.table, pass_parameters({}, follow), stamp)
+            await mirror(services, wish.table, follow, stamp)
         images = [base.item] if base.item is not None else []
         images += [after.stored(leader)] if after is not None else []
         shown = besides(wish, leader, reply, images)
@@ -130,7 +129,7 @@ async def read_base(services: Services, wish: Wish, side: Side) -> Base:
     }
     for tries in range(TRIES_MAX):
         item = (await call(services, "GetItem", request)).get("Item") or None
-        if await passed(services, wish.table, side, item):
+        if await restamped_foreign(services, wish.table, side, item):
             continue
         if not await mapped(services, wish, side, item):
             row = None if item is None else await stored_row(services, wish.table, item, side)
@@ -199,13 +198,6 @@ async def leader_write(
         return action
     await require_condition(services, wish, base)
     return decided_action(wish, side, stamp, base.seen, after)
-
-
-def follower_write(wish: Wish, side: Side, stamp: str, after: Row | None) -> Action:
-    """The follower's part: the evaluated image, or the mapped key's delete."""
-    if after is None:
-        return follower_delete(wish.table, side, side_key(wish, side), stamp)
-    return follower_put(wish.table, side, after)
 
 
 async def _one(

@@ -14,7 +14,7 @@ from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, Validati
 from dualwrite.core.items import Item, key_token
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side
-from dualwrite.core.plan import follower_delete, follower_put, pass_parameters, side_key
+from dualwrite.core.plan import follower_write, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, wish
 from dualwrite.core.room import fits_both
 from dualwrite.core.shapes import shaped
@@ -252,12 +252,8 @@ def _hear(
 async def _mirror_entry(services: Services, entry: Entry, states: States) -> None:
     wanted = entry.wish
     follower = states[wanted.table.name].phase.leader.other
-    if entry.row is not None:
-        action = follower_put(wanted.table, follower, entry.row)
-    else:
-        key = side_key(wanted, follower)
-        action = follower_delete(wanted.table, follower, key, entry.stamp)
-    await mirror(services, wanted.table, pass_parameters({}, action), entry.stamp)
+    action = follower_write(wanted, follower, entry.stamp, entry.row)
+    await mirror(services, wanted.table, action, entry.stamp)
 
 
 async def _queue(services: Services, entry: Entry, states: States, reason: str) -> None:

@@ -21,7 +21,7 @@ from dualwrite.core.settle import (
     single_error,
 )
 from dualwrite.core.transform import Row
-from dualwrite.proxy.services import Services, mapped, passed
+from dualwrite.proxy.services import Services, mapped, restamped_foreign
 from dualwrite.proxy.views import client_item
 
 REASONS = {
@@ -123,7 +123,7 @@ async def _restamped(services: Services, part: Part, entries: tuple[Body, ...]) 
         return False
     leader, replaced = part.state.phase.leader, False
     for side, entry in zip((leader, leader.other), entries, strict=False):
-        replaced |= await passed(services, part.wish.table, side, entry.get("Item"))
+        replaced |= await restamped_foreign(services, part.wish.table, side, entry.get("Item"))
     return replaced
 
 

@@ -5,13 +5,13 @@ from dualwrite.core.assembling import Action
 from dualwrite.core.breaker import Event
 from dualwrite.core.errors import THROTTLED, CutOff, LeaseExpired, Refused
 from dualwrite.core.phases import Mode
+from dualwrite.core.plan import pass_parameters
 from dualwrite.core.repeats import FOR_FOLLOWERS, Sort
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
     Failed,
     Held,
-    Moved,
     Outcome,
     RefusedAsOlder,
     Unknown,
@@ -29,6 +29,7 @@ from dualwrite.proxy.services import Services, attempt, count_units, queue_repai
 
 async def mirror(services: Services, table: MigratedTable, action: Action, stamp: str) -> None:
     """Write the follower after the leader; what is not surely there is queued for repair."""
+    pass_parameters({}, action)
     follower = services.health.follower(table, action["TableName"])
     outcome: Outcome | Held
     if follower.written:
@@ -85,7 +86,7 @@ async def _written(
         judged = judge_guarded(old_item(result), stamp)
         if isinstance(judged, RefusedAsOlder) and not services.stamps.observe(judged.stamp):
             # No clock of ours wrote that stamp, so it proves nothing newer: the repair looks.
-            return Moved()
+            return Failed(result)
         return Failed(result) if isinstance(judged, ConditionFalse) else judged
     return result
 
@@ -100,7 +101,7 @@ def _well(outcome: Outcome | Held) -> bool:
     """Whether the follower is in health: a refusal of the write itself is an answer, and what was
     not sent or cut off here tells nothing against it."""
     match outcome:
-        case Applied() | RefusedAsOlder() | Moved() | Unknown(CutOff()):
+        case Applied() | RefusedAsOlder() | Unknown(CutOff()):
             return True
         case Unknown():
             return False

@@ -338,7 +338,9 @@ async def annotate(services: Services, table: MigratedTable, side: Side, item: I
         raise unreachable_error() from error
 
 
-async def passed(services: Services, table: MigratedTable, side: Side, item: Item | None) -> bool:
+async def restamped_foreign(
+    services: Services, table: MigratedTable, side: Side, item: Item | None
+) -> bool:
     """Move the clock past the stamp of an item that stood in a write's way. True where that cannot
     be: no clock of ours wrote this stamp, it was put there past the proxy. Then the item got the
     floor stamp, as one that nobody stamped, or it would refuse every write for ever. Raises

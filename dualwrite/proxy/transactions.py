@@ -19,8 +19,7 @@ from dualwrite.core.plan import (
     absence_check,
     decided_action,
     false_check,
-    follower_delete,
-    follower_put,
+    follower_write,
     leader_action,
     needs_evaluation,
     only_removes,
@@ -257,9 +256,7 @@ async def _decided(
 def _follow(part: Part, follower: Side) -> Action:
     wanted = part.wish
     assert wanted is not None, "only parts of managed tables have a follower"
-    if part.after is not None:
-        return follower_put(wanted.table, follower, part.after)
-    return follower_delete(wanted.table, follower, side_key(wanted, follower), part.stamp)
+    return follower_write(wanted, follower, part.stamp, part.after)
 
 
 def _request(
@@ -303,7 +300,7 @@ async def _mirror_all(services: Services, parts: list[Part]) -> None:
                 await queue_repair(services, wanted.table, leader, key, "no post-image to mirror")
                 continue
             part.stamp = part.after.stamp or part.stamp
-        action = pass_parameters({}, _follow(part, leader.other))
+        action = _follow(part, leader.other)
         await mirror(services, wanted.table, action, part.stamp)
 
 

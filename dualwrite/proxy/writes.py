@@ -13,8 +13,7 @@ from dualwrite.core.items import Item, canonical
 from dualwrite.core.legacy import reworded
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
-    follower_delete,
-    follower_put,
+    follower_write,
     leader_action,
     needs_evaluation,
     outgrows,
@@ -48,8 +47,8 @@ from dualwrite.proxy.services import (
     client_row,
     count_units,
     mapped,
-    passed,
     queue_repair,
+    restamped_foreign,
 )
 from dualwrite.proxy.views import besides, client_item, visible
 
@@ -143,18 +142,16 @@ async def _mirrored(services: Services, wish: Wish, state: TableState, row: Row 
         image = reply.get("Attributes") if plain else await reread(services, wish, leader)
         row = await image_row(services, wish, leader, image)
     if follower is not None:
-        if wish.verb is Verb.DELETE:
-            key = side_key(wish, follower)
-            action = follower_delete(wish.table, follower, key, stamp)
-            await mirror(services, wish.table, pass_parameters({}, action), stamp)
-        elif row is not None:
-            stamped = row if wish.verb is Verb.UPDATE else row.stamped(stamp)
-            action = follower_put(wish.table, follower, stamped)
-            await mirror(services, wish.table, pass_parameters({}, action), stamped.stamp or stamp)
-        else:
+        after = row.stamped(stamp) if row is not None and wish.verb is Verb.PUT else row
+        if after is None and wish.verb is not Verb.DELETE:
             await queue_repair(
                 services, wish.table, leader, side_key(wish, leader), "no post-image to mirror"
             )
+        else:
+            # An image that was read may be a later one, with its own stamp.
+            stamp = (after and after.stamp) or stamp
+            follow = follower_write(wish, follower, stamp, after)
+            await mirror(services, wish.table, follow, stamp)
     return await _reply(services, wish, state, reply, row)
 
 
@@ -194,7 +191,7 @@ async def _lead(
             count_units(services, wish.table, side, outcome.reply)
             return stamp, dict(outcome.reply)
         if isinstance(outcome, RefusedAsOlder):
-            await passed(services, wish.table, side, outcome.item)
+            await restamped_foreign(services, wish.table, side, outcome.item)
             await services.pause(tries)
             continue
         if isinstance(outcome, ConditionFalse) and await mapped(services, wish, side, outcome.item):

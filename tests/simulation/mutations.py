@@ -46,10 +46,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the follower's guard is dropped",
         "dualwrite.core.plan",
-        """        "Item": row.stored(side),
+        """        **place,
         "ConditionExpression": OLDER,
-        "ExpressionAttributeValues": {STAMP_VALUE: {"S": row.stamp}},""",
-        """        "Item": row.stored(side),""",
+        "ExpressionAttributeValues": {STAMP_VALUE: {"S": (row and row.stamp) or stamp}},""",
+        """        **place,""",
         ("slow calls",),
     ),
     Mutation(
@@ -221,7 +221,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "an update may be older than the base it stands on",
         "dualwrite.proxy.based",
-        "        if await passed(services, wish.table, side, item):",
+        "        if await restamped_foreign(services, wish.table, side, item):",
         "        if False:",
         ("skew", "slow tables"),
         wide=True,

@@ -10,7 +10,7 @@ from dualwrite.core.plan import (
     Seen,
     absence_check,
     based_action,
-    follower_delete,
+    follower_write,
     leader_action,
     needs_evaluation,
     only_removes,
@@ -160,6 +160,7 @@ def test_a_based_write_holds_only_on_its_base(seen: Seen, wanted: str) -> None:
 
 def test_a_followers_delete_is_guarded() -> None:
     """A late delete never removes what is newer."""
-    action = follower_delete(NOTES, Side.NEW, {"k": {"S": "v"}}, STAMP_TEXT)
+    action = follower_write(update("SET a = :a"), Side.NEW, STAMP_TEXT, None)
+    assert "Key" in action
     assert action["ConditionExpression"] == OLDER
     assert action["ExpressionAttributeValues"] == {":dw_stamp": {"S": STAMP_TEXT}}
