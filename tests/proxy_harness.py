@@ -62,7 +62,8 @@ TEMPLATES = (("partition_key", Template("{endpoint_id}#{part_id}")),)
 
 def a_migration(prefix: str) -> Migration:
     """A table whose key changes, some whose keys stay (one of them with keys that are no strings,
-    one whose rows look at their parents), and one that is changed in place."""
+    one whose rows look at their parents), and one that is changed in place. One index orders the
+    same partitions by another attribute in each design."""
 
     def side(
         name: str, hash_name: str, range_name: str, *indexes: IndexSpec, types: str = "SS"
@@ -73,6 +74,10 @@ def a_migration(prefix: str) -> Migration:
     by_owner = IndexSpec(
         "owner-index", KeySchema(KeyAttribute("list_id"), KeyAttribute("owner")), local=True
     )
+    by_time = [
+        IndexSpec("time-index", KeySchema(KeyAttribute("list_id"), KeyAttribute(name)), local=True)
+        for name in ("created", "changed")
+    ]
     own = Derivation("endpoint_id", MAPPING, TEMPLATES)
     parent = ParentLookup("tasks", LookupHow.KEY, (("list_id", "list_id"), ("task_id", "task_id")))
     tables = (
@@ -81,8 +86,8 @@ def a_migration(prefix: str) -> Migration:
             side("notes-v2", "partition_key", "note_id"), own,
         ),
         MigratedTable(
-            "tasks", Kind.REKEY, side("tasks", "list_id", "task_id", by_owner),
-            side("tasks-v2", "list_id", "task_id", by_owner), own,
+            "tasks", Kind.REKEY, side("tasks", "list_id", "task_id", by_owner, by_time[0]),
+            side("tasks-v2", "list_id", "task_id", by_owner, by_time[1]), own,
         ),
         MigratedTable(
             "samples", Kind.REKEY, side("samples", "at", "mark", types="NB"),

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-APIS = ("DynamoDB_20120810", "DynamoDBStreams_20120810")
+STREAMS_API = "DynamoDBStreams_20120810"
+APIS = ("DynamoDB_20120810", STREAMS_API)
+OF_STREAMS = frozenset({"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
+TARGETS_MAX = 1024
+"""Targets that are remembered; there are some 60."""
 
 
 class Action(StrEnum):
@@ -91,7 +96,18 @@ OPERATIONS: Mapping[str, Operation] = {
 """A statement is a read where it selects: its text decides."""
 
 
+@lru_cache(TARGETS_MAX)
+def operation_of(target: str) -> str | None:
+    """The operation that an ``X-Amz-Target`` names, also one that is not known here; None where it
+    names another API, one of the other API's operations, or anything beside a name: engines differ
+    in what they make of that."""
+    api, _, name = target.partition(".")
+    if api not in APIS or not (name.isascii() and name.isalnum()):
+        return None
+    return name if (api == STREAMS_API) is (name in OF_STREAMS) else None
+
+
 def operation_in(target: bytes) -> str | None:
     """The operation that an ``X-Amz-Target`` names; None for what neither API has."""
-    api, _, name = target.decode("latin-1").partition(".")
-    return name if api in APIS and name in OPERATIONS else None
+    name = operation_of(target.decode("latin-1"))
+    return name if name in OPERATIONS else None

@@ -2,7 +2,8 @@
 
 A batch goes to the leaders as one batch; it has no conditions, so its items are stamped and each is
 then mirrored under the guard; reconciliation cures the rare inversion. In atomic mode each item is
-a transaction of its own. What was not written comes back as the client's own UnprocessedItems.
+a transaction of its own. What was surely not written comes back as the client's own
+UnprocessedItems.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import follower_write, pass_parameters, side_key
 from dualwrite.core.requests import Body, Verb, Wish, managed, wish
 from dualwrite.core.room import fits_both
+from dualwrite.core.settle import unreachable_error
 from dualwrite.core.shapes import shaped
 from dualwrite.core.transform import Row
 from dualwrite.gathering import gathered
@@ -264,14 +266,15 @@ async def _queue(services: Services, entry: Entry, states: States, reason: str) 
 
 
 async def _one_by_one(services: Services, entries: list[Entry], states: States, told: Told) -> None:
-    """Atomic mode: a transaction an item. What was throttled or unknown is unprocessed."""
+    """Atomic mode: a transaction an item. What was throttled or never sent is unprocessed; where
+    one is unknown, so is the batch, once all are over. Raises ClientError."""
 
     async def one(entry: Entry) -> None:
         name = entry.table_name
         try:
             reply = await writes.write(services, entry.wish, states[entry.wish.table.name])
         except (ClientError, LeaseExpired) as error:
-            if isinstance(error, ClientError) and _is_final(error):
+            if isinstance(error, ClientError) and not _is_unwritten(error):
                 raise
             told.unprocessed.setdefault(name, []).append(entry.request)
             return
@@ -283,8 +286,9 @@ async def _one_by_one(services: Services, entries: list[Entry], states: States, 
     await bounded(entries, one)
 
 
-def _is_final(error: ClientError) -> bool:
-    return error.code not in RETRYABLE and error.status < 500
+def _is_unwritten(error: ClientError) -> bool:
+    """Whether an error says "not now" of a write that was surely not made."""
+    return error.code in RETRYABLE or error.status == unreachable_error().status
 
 
 async def bounded(members: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

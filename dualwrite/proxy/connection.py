@@ -22,6 +22,8 @@ PIPELINED_MAX = 16
 """Whole requests of one connection that may wait; above it the socket is read no further."""
 _WATCHED = frozenset({b"content-length", b"expect"})
 NEVER = float("inf")
+BLANKS = b" \t"
+"""They may stand around a header's value and are no part of it (RFC 9110, 5.5)."""
 
 log = structlog.get_logger()
 
@@ -181,7 +183,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._deaf:
             return
-        name = name.lower()
+        name, value = name.lower(), value.strip(BLANKS)
         self._headers.append((name, value))
         self._headers_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
         if self._headers_bytes > self._bounds.headers_bytes_max:

@@ -36,7 +36,6 @@ from dualwrite.proxy.shadow import Shadows
 
 ENDPOINT_MINUTES = 1440
 """AWS's own answer: an SDK asks again after a day."""
-APIS = ("DynamoDB_20120810.", "DynamoDBStreams_20120810.")
 
 Named = Mapping[str, tuple[MigratedTable, frozenset[Side]]]
 """Managed tables of a request, by logical name, with the dialects it names them in."""

@@ -19,6 +19,7 @@ from dualwrite.core.errors import (
     ValidationError,
 )
 from dualwrite.core.naming import NAMING_MEMBERS
+from dualwrite.core.operations import operation_of
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import (
     BigTransactionLog,
@@ -35,7 +36,7 @@ from dualwrite.core.sharing import from_leader
 from dualwrite.core.spec import Migration
 from dualwrite.core.stamps import WRITER_LENGTH, HybridClock
 from dualwrite.proxy.answers import error_reply, new_request_id, success
-from dualwrite.proxy.dispatch import APIS, PASSED, Call, Route, routes
+from dualwrite.proxy.dispatch import PASSED, Call, Route, routes
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.messages import Answer, HttpRequest
 from dualwrite.proxy.passing import pass_on
@@ -102,11 +103,11 @@ class Proxy:
         self._in_hand += 1
         started = perf_counter()
         target = _target_of(request)
-        operation = target.rpartition(".")[2]
+        operation = operation_of(target)
         table = UNMANAGED
         try:
-            route = self._route(target, operation, request.content)
-            if route is None:
+            route = self._route(operation, request.content)
+            if route is None or operation is None:
                 return await pass_on(self._services, request, target)
             body = _parsed(request.content)
             tables = route.names(self._services.migration, operation, body)
@@ -131,7 +132,7 @@ class Proxy:
             answer, status = told, heard.code
         finally:
             self._in_hand -= 1
-        self._count(table, operation, status, started)
+        self._count(table, operation or "", status, started)
         return answer
 
     def _shed(self) -> Answer:
@@ -139,12 +140,12 @@ class Proxy:
         self._services.metrics.add(metric_names.SHED)
         return error_reply(shed_error(), new_request_id(self._random))
 
-    def _route(self, target: str, operation: str, body: bytes) -> Route | None:
+    def _route(self, operation: str | None, body: bytes) -> Route | None:
         """How a request is served that may concern the service, None for one that passes: a quick
-        look at the bytes. JSON escapes could hide a name, so a body that has any is parsed. An API
-        that is not known here could write past us: raises ClientError."""
-        if not target.startswith(APIS):
-            if any(needle in body for needle in self._needles):
+        look at the bytes. JSON escapes could hide a name, so a body that has any is parsed. A
+        target that is not understood here could write past us: raises ClientError."""
+        if operation is None:
+            if may_hide(body) or any(needle in body for needle in self._needles):
                 raise ClientError("UnknownOperationException", "")
             return None
         route = self._routes.get(operation, PASSED)

@@ -244,7 +244,7 @@ def _search_side(
     consistent = bool(body.get("ConsistentRead"))
     if key is not None:
         return _query_side(table, dialect, state, body, key)
-    if "ExclusiveStartKey" in body:
+    if "ExclusiveStartKey" in body and state.phase is not Phase.DONE:
         return pinned(body["ExclusiveStartKey"], dialect).side
     if state.phase.mode is Mode.ATOMIC:
         return dialect
@@ -282,8 +282,8 @@ def _pins(operation: str, body: Body) -> bool:
 
 def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Body) -> bool:
     """Whether only the client's own side has what it searches: partitions that hold the same rows
-    in both designs, and an index that both have locally, with all that an item holds, serve
-    either dialect."""
+    in both designs, and an index that both have locally, in one order, with all that an item
+    holds, serve either dialect."""
     if operation == "Query" and not table.alike:
         return True
     index = body.get("IndexName")
@@ -294,7 +294,8 @@ def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Bo
         return True
     if not (here.whole and there.whole):
         return True
-    return here.keys.range is not None and here.keys.range.name in table.swapped
+    order = here.keys.range
+    return order != there.keys.range or (order is not None and order.name in table.swapped)
 
 
 def _schema_of(table: MigratedTable, side: Side, body: Body) -> KeySchema:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.phases import Phase
+from dualwrite.core.phases import Phase, Side
 from tests.contract.twins import FREE, PLAIN, Twin
 from tests.engines_chosen import EngineName
 from tests.proxy_harness import Rig
@@ -96,6 +96,27 @@ def test_an_index_of_several_attributes(twin: Twin) -> None:
     last = page["LastEvaluatedKey"]
     twin.both("query", TableName=name, IndexName=INDEX, KeyConditionExpression=both,
               ExpressionAttributeValues=values, ExclusiveStartKey=last)  # fmt: skip
+
+
+def test_a_local_index_that_each_design_orders_in_its_own_way(twin: Twin) -> None:
+    """Conditions, order and sparse rows are those of the client's own design, whoever leads."""
+    name = twin.name("tasks")
+    if twin.phase is Phase.DONE and twin.managed and name != _live(twin):
+        return  # the old design's own index is served no more
+    for number in range(4):
+        times = {"created": {"S": f"2026-0{number + 1}"}, "changed": {"S": f"2026-0{9 - number}"}}
+        twin.both("put_item", TableName=name, Item=twin.task(number, **times))
+    twin.both("put_item", TableName=name, Item=twin.task(8))
+    order = "created" if twin.dialect is Side.OLD else "changed"
+    values = {":l": {"S": twin.run}}
+    for text, further, more in (
+        ("list_id = :l", {}, {}),
+        ("list_id = :l", {}, {"ScanIndexForward": False, "Limit": 2}),
+        (f"list_id = :l AND {order} > :t", {":t": {"S": "2026-02"}}, {}),
+        (f"list_id = :l AND {order} < :t", {":t": {"S": "2026-08"}}, {"ConsistentRead": True}),
+    ):
+        twin.both("query", TableName=name, IndexName="time-index", KeyConditionExpression=text,
+                  ExpressionAttributeValues=values | further, **more)  # fmt: skip
 
 
 def _live(twin: Twin) -> str:

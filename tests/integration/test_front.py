@@ -90,6 +90,12 @@ def test_what_cannot_be_decoded_is_not_written(rig: Rig) -> None:
     [
         ("DynamoDB_20111205.PutItem", put_of("v1"), b"UnknownOperationException"),
         ("PutItem", put_of("v1"), b"UnknownOperationException"),
+        (f"{PUT}.", put_of("v1"), b"UnknownOperationException"),
+        (f"{PUT}.x", put_of("v1"), b"UnknownOperationException"),
+        (f"{PUT};", put_of("v1"), b"UnknownOperationException"),
+        ("DynamoDB_20120810.x.PutItem", put_of("v1"), b"UnknownOperationException"),
+        ("DynamoDBStreams_20120810.PutItem", put_of("v1"), b"UnknownOperationException"),
+        (f"{PUT}.", put_of("v1").replace(b"front", rb"\u0066ront"), b"UnknownOperationException"),
         (PUT, put_of("twice").replace(b"{", b'{"TableName":"%b",' % NOTES.encode(), 1).replace(
             b'"TableName": "front-notes"', b'"TableName":"front-notes-others"'),
          b"SerializationException"),
@@ -98,10 +104,19 @@ def test_what_cannot_be_decoded_is_not_written(rig: Rig) -> None:
 def test_no_trick_takes_a_write_past_the_other_side(
     rig: Rig, target: str, body: bytes, kind: bytes
 ) -> None:
-    """An API that is not known here, and a table named twice, are refused."""
+    """An unknown API, an operation with something behind it, which an engine may take
+    for the operation, and a table named twice are refused."""
     status, error = post(rig, body, target)
     assert (status, kind in error) == (400, True)
     assert not {"v1", "twice"} & (numbers(rig, Side.OLD) | numbers(rig, Side.NEW))
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", " \t "])
+def test_blanks_behind_a_header_are_no_part_of_it(rig: Rig, blanks: str) -> None:
+    """Nor do they take a write past the other side (RFC 9110, 5.5)."""
+    number = f"blank-{len(blanks)}-{ord(blanks[0])}"
+    assert post(rig, put_of(number), PUT + blanks)[0] == 200
+    assert number in numbers(rig, Side.OLD) & numbers(rig, Side.NEW)
 
 
 def test_an_unmanaged_table_gets_the_bytes_that_came(rig: Rig) -> None:

@@ -209,6 +209,27 @@ def test_statements_on_tables_with_similar_names_pass(rig: Rig) -> None:
         assert "Aliasing" in heard["message"] or "well formed" in heard["message"], text
 
 
+@pytest.mark.parametrize("consistent", [False, True])
+def test_a_scan_that_goes_on_after_the_end_reads_what_leads(rig: Rig, consistent: bool) -> None:
+    """A page key from before ``done`` does not lead back to the old table, where nothing is written
+    any more: no deleted row shows, and none of those behind the key lacks."""
+    rig.stand(Phase.ATOMIC_NEW)
+    for number in range(6):
+        row = {"list_id": {"S": "ends"}, "task_id": {"S": str(number)},
+               "endpoint_id": {"S": "acme-prod"}}  # fmt: skip
+        rig.proxied.put_item(TableName=TASKS, Item=row)
+    first = rig.proxied.scan(TableName=TASKS, Limit=2, ConsistentRead=consistent)
+    seen = [item["task_id"]["S"] for item in first["Items"] if item["list_id"] == {"S": "ends"}]
+    rig.stand(Phase.DONE)
+    left = next(str(number) for number in reversed(range(6)) if str(number) not in seen)
+    key = {"list_id": {"S": "ends"}, "task_id": {"S": left}}
+    rig.proxied.delete_item(TableName=TASKS, Key=key)
+    rest = rig.proxied.scan(TableName=TASKS, ExclusiveStartKey=first["LastEvaluatedKey"],
+                            ConsistentRead=consistent)["Items"]  # fmt: skip
+    seen += [item["task_id"]["S"] for item in rest if item["list_id"] == {"S": "ends"}]
+    assert sorted([*seen, left]) == [str(number) for number in range(6)]
+
+
 # -- what a batch leaves -------------------------------------------------------------------------
 
 
@@ -242,6 +263,22 @@ def test_an_oversize_member_keeps_an_atomic_batch_from_being_written(rig: Rig) -
     assert "Item size" in refused["message"]
     assert not stored(rig, "notes", Side.OLD, note_id="fits")
     assert not stored(rig, "notes", Side.NEW, note_id="fits")
+
+
+def test_a_member_whose_outcome_nobody_knows_is_not_told_as_unprocessed(rig: Rig) -> None:
+    """What is unprocessed was not written. A lost answer is an unknown outcome of the batch, whose
+    other members are written all the same."""
+    rig.stand(Phase.ATOMIC_OLD)
+
+    def plan(operation: str, request: Any) -> str | None:
+        return "lose" if operation == "TransactWriteItems" and "lost" in str(request) else None
+
+    rig.hop.plan = plan
+    members = [{"PutRequest": {"Item": note(name)}} for name in ("lost", "told")]
+    heard = outcome(rig.proxied, "batch_write_item", RequestItems={NOTES: members})
+    assert heard["error"] == "InternalServerError"
+    assert stored(rig, "notes", Side.OLD, note_id="lost")
+    assert stored(rig, "notes", Side.NEW, note_id="told")
 
 
 def test_a_throttled_member_of_an_atomic_batch_is_unprocessed(rig: Rig) -> None:

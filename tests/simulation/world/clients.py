@@ -177,8 +177,7 @@ class Client:
         for entry, member in zip(entries, members, strict=True):
             self._end(entry, code)
             if member in left:
-                # Also what is not known to be written comes back, to be sent again.
-                entry.outcome = UNKNOWN
+                entry.outcome = NOTHING
 
     def _blind(self, table: str) -> tuple[str, str]:
         op = self._op(table, ("put", "put", "delete"))

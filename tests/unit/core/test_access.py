@@ -42,7 +42,10 @@ def test_every_operation_of_both_apis_is_known() -> None:
     assert operation_in(f"{APIS[0]}.PutItem".encode()) == "PutItem"
     assert operation_in(f"{APIS[1]}.GetRecords".encode()) == "GetRecords"
     for target in (b"", b"PutItem", b"DynamoDB_20111205.PutItem", b"DynamoDB_20120810.putitem",
-                   b"DynamoDB_20120810.PutItem,DynamoDB_20120810.GetItem"):  # fmt: skip
+                   b"DynamoDB_20120810.PutItem,DynamoDB_20120810.GetItem",
+                   b"DynamoDB_20120810.PutItem.", b"DynamoDB_20120810.x.PutItem",
+                   b"DynamoDBStreams_20120810.PutItem",
+                   b"DynamoDB_20120810.GetRecords"):  # fmt: skip
         assert operation_in(target) is None
 
 
