@@ -211,8 +211,8 @@ class ShardReader:
         return self._streak.saw(short=page.short, newest_age_seconds=age)
 
     def _wait_after(self, page: Page, before: float) -> float:
-        """None behind the tip, a little while records come or may follow, ever more while the tip
-        has none."""
+        """Seconds until the next page: 0 behind the tip, few while records come or may follow, ever
+        more while the tip has none."""
         pace = self._pace
         if page.records or not self._at_tip:
             return pace.poll_busy_seconds if page.short else 0.0

@@ -64,7 +64,7 @@ class Access:
         return ALL_TABLES in self.patterns and self.actions == frozenset(Action)
 
     def check(self, operation: str, body: bytes, *, user: str, region: str) -> None:
-        """Whether a request may be served. Raises ClientError."""
+        """Raise ClientError unless a request may be served."""
         rule = OPERATIONS[operation]
         if rule.harmless:
             return

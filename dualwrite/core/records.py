@@ -56,7 +56,7 @@ class Member:
     """
 
     role: str
-    """proxy, consumer or controller."""
+    """proxy, consumer, controller or verifier."""
     pid: int
     counter: int
     """Rises with every renewal; a watcher whose own clock saw it stand still past

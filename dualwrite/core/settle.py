@@ -199,3 +199,20 @@ def unreachable_error() -> ClientError:
         "dualwrite cannot reach the database; nothing was written",
         status=503,
     )
+
+
+def client_error(outcome: Outcome, wants_old: Item | None) -> ClientError:
+    """What a client hears of a write that is no success; ``wants_old`` is its view of the item."""
+    match outcome:
+        case ConditionFalse():
+            fields = {} if wants_old is None else {"Item": wants_old}
+            return ClientError(CONDITION_FAILED, "The conditional request failed", fields=fields)
+        case Failed(Refused() as refused):
+            return single_error(refused)
+        case Failed(Unreachable() as unreachable):
+            return unreached_error(unreachable)
+        case Failed():
+            return unreachable_error()
+        case Unknown():
+            return unknown_error()
+    raise AssertionError(f"{outcome} is no refusal")

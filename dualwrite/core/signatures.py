@@ -230,8 +230,8 @@ def _checked(said: _Said, query: bytes, fields: Fields, now_seconds: int) -> Sig
 
 
 def check_signed(listed: Iterable[bytes], fields: Fields) -> None:
-    """Whether the host is signed and whatever begins with ``x-amz-``: who could add or change one
-    of those on the way could make another operation of the same body. Raises ClientError."""
+    """Raise ClientError unless the host is signed and whatever begins with ``x-amz-``: who could
+    add or change one of those on the way could make another operation of the same body."""
     if b"host" not in listed:
         raise invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     for name in fields:

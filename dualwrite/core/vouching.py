@@ -15,7 +15,7 @@ def may_follow(begun: int, now: int) -> bool:
 
 
 def vouch(epochs: Epochs, state: TableState) -> None:
-    """Whether a write of work begun under ``state`` may still be sent; raises LeaseExpired.
+    """Raise LeaseExpired unless a write of work begun under ``state`` may still be sent.
 
     To be asked right before each sending: reads, look-ups and other tries may have taken longer
     than the lease, and the controller waits for one request's life after a lease, not for several.

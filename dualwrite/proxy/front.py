@@ -160,7 +160,7 @@ class Front:
 
 
 def _check_access(caller: Caller, request: HttpRequest, fields: Fields) -> None:
-    """Whether a verified caller may do that. Raises ClientError."""
+    """Raise ClientError unless a verified caller may do that."""
     key = caller.key
     operation = operation_in(fields.get(b"x-amz-target", b""))
     if operation is None:

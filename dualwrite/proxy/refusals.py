@@ -6,8 +6,8 @@ from dualwrite.core.items import Item
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import check_expressions, side_key
 from dualwrite.core.requests import Wish
-from dualwrite.core.settle import ConditionFalse, Failed, Outcome, Unknown, is_invalid
-from dualwrite.proxy.services import Services, queue_repair, raise_for
+from dualwrite.core.settle import ConditionFalse, Failed, Outcome, Unknown, client_error, is_invalid
+from dualwrite.proxy.services import Services, queue_repair
 from dualwrite.proxy.views import client_item
 
 
@@ -34,5 +34,4 @@ async def refuse(
             shown = await client_item(services, wish.table, outcome.item, side, wish.dialect)
     if isinstance(outcome, Unknown) and unknown:
         await queue_repair(services, wish.table, side, side_key(wish, side), unknown)
-    raise_for(outcome, shown)
-    raise AssertionError(f"{outcome} is no refusal")
+    raise client_error(outcome, shown)

@@ -12,7 +12,6 @@ from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
 from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question
 from dualwrite.core.errors import (
-    ClientError,
     CutOff,
     EngineError,
     LeaseExpired,
@@ -37,7 +36,6 @@ from dualwrite.core.repeats import probe_of, repeat_of, sort_of_operation, sort_
 from dualwrite.core.requests import Wish
 from dualwrite.core.settle import (
     Applied,
-    ConditionFalse,
     Failed,
     Outcome,
     Unknown,
@@ -104,9 +102,10 @@ class Services:
             vouch(self.epochs, state)
 
     async def confirm(self, states: Iterable[TableState]) -> None:
-        """Whether what was begun under these states was carried out while their leader led, before
-        a client is told of it: this process may have been stopped in the middle of a send, and a
-        write that comes to what follows by then is undone. Raises ClientError: nobody can tell."""
+        """Raise ClientError, for nobody can tell, unless what was begun under these states was
+        carried out while their leader led: asked before a client is told of it. This process may
+        have been stopped in the middle of a send, and a write that comes to what follows by then
+        is undone."""
         for state in states:
             live = self.live(state.table) or await self._live_again(state.table)
             if live is None or not may_follow(state.epoch, live.epoch):
@@ -252,24 +251,6 @@ async def attempt_stamped(
     if doubt is not None and isinstance(result, Refused):
         return judge_repeated(old_item(result), stamp, doubt)
     return result
-
-
-def raise_for(outcome: Outcome, wants_old: Item | None) -> None:
-    """Turn what is no success into the client's error; ``wants_old`` is its view of the item."""
-    match outcome:
-        case ConditionFalse():
-            fields = {} if wants_old is None else {"Item": wants_old}
-            raise ClientError(
-                "ConditionalCheckFailedException", "The conditional request failed", fields=fields
-            )
-        case Failed(Refused() as refused):
-            raise single_error(refused)
-        case Failed(Unreachable() as unreachable):
-            raise unreached_error(unreachable)
-        case Failed():
-            raise unreachable_error()
-        case Unknown():
-            raise unknown_error()
 
 
 async def client_row(services: Services, table: MigratedTable, item: Item, dialect: Side) -> Row:
