@@ -25,6 +25,7 @@ from dualwrite.core.plan import (
     side_key,
 )
 from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.room import fits_both
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
@@ -145,8 +146,9 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
     if wish.verb is Verb.PUT:
         return row
     view = None if base.row is None else base.row.seen(wish.dialect)
+    update = parsed_update(wish)  # what is wrong with its text is told before a false condition
     try:
-        after = apply(parsed_update(wish), view or {}, wish.key)
+        after = apply(update, view or {}, wish.key)
     except ValidationError:
         await require_condition(services, wish, base)
         raise
@@ -186,6 +188,8 @@ async def leader_write(
         # An update of an absent item may read its key, which here would be a word of a map that
         # is not there yet.
         await require_condition(services, wish, base)
+        if after is not None and not fits_both(wish.table, after):
+            raise ValidationError("Item size to update has exceeded the maximum allowed size")
         return decided_action(wish, side, stamp, base.seen, after)
     image = after
     if wish.verb is Verb.UPDATE and after is not None and base.item is not None:

@@ -64,6 +64,46 @@ def test_an_update_that_no_table_takes(twin: Twin, expression: str, text: str) -
     untouched(twin, "notes")
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("SET l = list_append(l, :v)", {"SS": ["w"]}),
+        ("SET x = n + :v", {"S": "w"}),
+        ("ADD n :v", {"S": "w"}),
+        ("SET a.b = :v, a = :v", {"S": "w"}),
+    ],
+)
+def test_a_wrong_update_is_told_before_a_false_condition(
+    twin: Twin, expression: str, value: dict[str, Any]
+) -> None:
+    """What is wrong whatever the item holds; an update that only this item cannot take comes after
+    the condition."""
+    if not twin.rig.reference:
+        pytest.skip("this engine does not tell the two apart")
+    item = twin.note(n={"N": "1"}, l={"L": []}, s={"S": "text"}, a={"M": {}})
+    twin.both("put_item", TableName=twin.name("notes"), Item=item)
+    false = {"TableName": twin.name("notes"), "Key": twin.note_key(),
+             "ConditionExpression": "attribute_exists(nothing)",
+             "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}  # fmt: skip
+    told = twin.both("update_item", UpdateExpression=expression,
+                     ExpressionAttributeValues={":v": value}, **false)  # fmt: skip
+    assert told["error"] == "ValidationException"
+    told = twin.both("update_item", UpdateExpression="SET x = s + :v",
+                     ExpressionAttributeValues={":v": {"N": "1"}}, **false)  # fmt: skip
+    assert told["error"] == "ConditionalCheckFailedException"
+
+
+def test_an_update_that_makes_an_item_too_large(twin: Twin) -> None:
+    """An update's own words, whichever design leads and whether an item is there or not."""
+    for more in ({}, {"v": {"N": "1"}}):
+        if more:
+            twin.both("put_item", TableName=twin.name("notes"), Item=twin.note(**more))
+        told = heard(twin, "update_item", TableName=twin.name("notes"), Key=twin.note_key(),
+                     UpdateExpression="SET t = :t",
+                     ExpressionAttributeValues={":t": {"S": "x" * 410_000}})  # fmt: skip
+        assert told["error"] == "ValidationException"
+
+
 def test_a_bad_text_is_told_before_what_it_leaves_unused(twin: Twin) -> None:
     """Syntax and size come before unused placeholders, under the name of their parameter."""
     name, values = twin.name("notes"), {":v": {"N": "1"}}
