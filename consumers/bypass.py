@@ -1,11 +1,12 @@
 """Counts writes that went past the proxy; the count is durable before their records are applied."""
 
-from dualwrite.core import metric_names
-from dualwrite.core.errors import StateConflict
-from dualwrite.core.ports import Clock, Metrics, Records
-from dualwrite.core.records import BYPASS, Bypass, dump, load
+from collections.abc import Mapping
+from typing import Any
 
-TRIES_MAX = 20
+from dualwrite.core import metric_names
+from dualwrite.core.ports import Clock, Metrics, Record, Records
+from dualwrite.core.records import BYPASS, Bypass, dump, load
+from dualwrite.revising import revised
 
 
 class Bypasses:
@@ -40,15 +41,12 @@ class Bypasses:
 
     async def _flush(self, table: str) -> None:
         count = self._counted[table]
-        for _ in range(TRIES_MAX if count else 0):
-            found = await self._records.read(BYPASS, table)
-            before = Bypass(0, 0) if found is None else load(Bypass, found.value)
-            wanted = Bypass(before.count + count, self._clock.wall_ms())
-            try:
-                await self._records.write(
-                    BYPASS, table, dump(wanted), expected=0 if found is None else found.version
-                )
-            except StateConflict:
-                continue
-            self._counted[table] -= count
+        if not count:
             return
+
+        def counted(held: Record | None) -> Mapping[str, Any]:
+            before = 0 if held is None else load(Bypass, held.value).count
+            return dump(Bypass(before + count, self._clock.wall_ms()))
+
+        await revised(self._records, BYPASS, table, counted)
+        self._counted[table] -= count

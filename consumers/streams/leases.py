@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from consumers.pace import Pace
 from consumers.streams.shards import SHARD_END, TRIM_HORIZON, Shard, StreamName, parents_first
-from dualwrite.core.errors import EngineError, StateConflict
+from dualwrite.core.errors import StateConflict
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Record, Records
 from dualwrite.core.records import SHARD, STREAM, ShardLease, StreamProgress, dump, load
+from dualwrite.revising import revised
 
-TRIES_MAX = 20
 SETTLING_SECONDS = 60.0
 """Consumers that start together create a stream's first leases together, and within this; unless
 streams forget faster, so that a shard may have come and gone."""
@@ -91,17 +92,12 @@ class Leases:
     async def gap(self, stream: StreamName) -> None:
         """Say durably that records were lost unread. Raises EngineError."""
         now_ms = self._clock.wall_ms()
-        for _ in range(TRIES_MAX):
-            found = await self._records.read(STREAM, stream.text)
-            before = _coverage(now_ms) if found is None else load(StreamProgress, found.value)
-            wanted = replace(before, gaps=before.gaps + 1, unbroken_since_ms=now_ms)
-            expected = 0 if found is None else found.version
-            try:
-                await self._records.write(STREAM, stream.text, dump(wanted), expected=expected)
-            except StateConflict:
-                continue
-            return
-        raise EngineError(f"the gap of {stream.text} could not be written down")
+
+        def broken(held: Record | None) -> Mapping[str, Any]:
+            before = _coverage(now_ms) if held is None else load(StreamProgress, held.value)
+            return dump(replace(before, gaps=before.gaps + 1, unbroken_since_ms=now_ms))
+
+        await revised(self._records, STREAM, stream.text, broken)
 
     async def _begin_coverage(self, stream: StreamName) -> None:
         begun = _coverage(self._clock.wall_ms())

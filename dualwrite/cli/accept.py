@@ -1,6 +1,7 @@
 """``dualwrite accept``: live with it that atomic mode refuses an application's big transactions."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -22,13 +23,10 @@ from dualwrite.cli.base import (
     show_json,
     whoever,
 )
-from dualwrite.core.errors import StateConflict
 from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import BIG_TRANSACTIONS, BigTransactions, dump, load
+from dualwrite.revising import revised
 from dualwrite.settings import Settings, parse
-
-TRIES_MAX = 20
-"""A proxy that counts one more at this moment changes the record under our hands."""
 
 
 def accept(
@@ -79,18 +77,11 @@ def _waiting(record: Record) -> int:
 async def _settle(records: Records, looked_at: Record) -> None:
     """Accept as many as the operator was told of: what comes meanwhile closes the gate again."""
     upto = load(BigTransactions, looked_at.value).count
-    held: Record | None = looked_at
-    for _ in range(TRIES_MAX):
+
+    def accepted(held: Record | None) -> Mapping[str, Any] | None:
         if held is None:
-            return
+            return None
         counted = load(BigTransactions, held.value)
-        wanted = replace(counted, accepted=max(counted.accepted, upto))
-        try:
-            await records.write(held.kind, held.name, dump(wanted), expected=held.version)
-        except StateConflict:
-            held = await records.read(held.kind, held.name)
-        else:
-            return
-    raise StateConflict(
-        f"{looked_at.name}: big transactions come faster than they can be accepted; try again"
-    )
+        return dump(replace(counted, accepted=max(counted.accepted, upto)))
+
+    await revised(records, looked_at.kind, looked_at.name, accepted)
