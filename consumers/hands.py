@@ -1,19 +1,19 @@
 """Who reconciles the dirty keys: this process, or whichever the shared queue gives them to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import structlog
 
 from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Side
-from dualwrite.core.ports import Clock, Lane, Parcel, RepairQueue, WorkQueue
+from dualwrite.core.ports import Clock, Lane, Parcel, RepairQueue, Ticket, WorkQueue
 from dualwrite.core.spec import MigratedTable
 
-
-class NotDone(EngineError):
-    """Work that was put on the queue is not done in time; it is put there again."""
+log = structlog.get_logger()
 
 
 class Hands(Protocol):
@@ -42,7 +42,8 @@ class OwnHands:
 
 class SharedHands:
     """Puts keys on the queue and waits until the workers have acknowledged them, so that no
-    checkpoint passes a record whose key only the queue knows of."""
+    checkpoint passes a record whose key only the queue knows of. A queue that does not answer is
+    asked again, and only what it lost is put in again: what comes twice delays all the rest."""
 
     def __init__(self, queue: WorkQueue, clock: Clock, pace: Pace) -> None:
         self._queue = queue
@@ -51,17 +52,36 @@ class SharedHands:
 
     async def settle(self, table: MigratedTable, works: Sequence[Work]) -> None:
         parcels = [parcel_of(table.name, work) for work in works]
-        waiting = set(await self._queue.put(Lane.DIRTY, parcels))
+        tickets = await self._queue.put(Lane.DIRTY, parcels)
+        waiting = dict(zip(tickets, parcels, strict=True))
         moved_at = self._clock.monotonic_seconds()
         while waiting:
             await self._clock.sleep(self._pace.settle_seconds)
-            now = self._clock.monotonic_seconds()
-            done = await self._queue.settled(Lane.DIRTY, waiting)
+            try:
+                now = self._clock.monotonic_seconds()
+                done = await self._queue.settled(Lane.DIRTY, waiting)
+                if not done and now - moved_at > self._pace.unsettled_seconds_max:
+                    waiting = await self._without_loss(table, waiting)
+                    moved_at = now
+            except EngineError as error:
+                log.warning("settled keys are not told", table=table.name, error=str(error))
+                await self._clock.sleep(self._pace.control_seconds)
+                continue
             if done:
-                waiting -= done
+                waiting = {one: parcel for one, parcel in waiting.items() if one not in done}
                 moved_at = now
-            elif now - moved_at > self._pace.unsettled_seconds_max:
-                raise NotDone(f"{len(waiting)} dirty keys of {table.name}")
+
+    async def _without_loss(
+        self, table: MigratedTable, waiting: Mapping[Ticket, Parcel]
+    ) -> dict[Ticket, Parcel]:
+        """The same keys, each on the queue. Raises EngineError."""
+        standing = await self._queue.standing(Lane.DIRTY, waiting)
+        lost = [parcel for ticket, parcel in waiting.items() if ticket not in standing]
+        log.warning("keys wait on the queue", table=table.name, n=len(waiting), lost=len(lost))
+        tickets = await self._queue.put(Lane.DIRTY, lost)
+        return {ticket: waiting[ticket] for ticket in standing} | dict(
+            zip(tickets, lost, strict=True)
+        )
 
 
 def parcel_of(table: str, work: Work) -> Parcel:

@@ -56,7 +56,8 @@ class Pace:
     """A worker that cannot do its jobs for this long leaves them to others, and rests for
     longer each time."""
     unsettled_seconds_max: float = 30.0
-    """After which work that the queue shows no sign of is put there again."""
+    """After which the queue is asked for work without a sign of progress; what it lost is put there
+    again."""
 
     scan_page_items: int = 500
     segments_in_flight_max: int = 2

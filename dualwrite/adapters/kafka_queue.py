@@ -137,6 +137,12 @@ class KafkaQueue:
         offsets = self._offsets[lane]
         return frozenset(one for one in tickets if offsets.get(one.place, 0) > one.number)
 
+    async def standing(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        partitions = {int(one.place.partition("/")[2]) for one in tickets}
+        asking = partial(self._ends, self._place.topic(lane.value), partitions)
+        ends = await self._in(self._asking, asking)
+        return frozenset(one for one in tickets if one.number < ends.get(one.place, 0))
+
     async def step_back(self, lane: Lane) -> None:
         if lane in self._readers:
             self._readers[lane].step_back()
@@ -175,6 +181,13 @@ class KafkaQueue:
 
     def _id_of(self, topic: str) -> str | None:
         return self._topics.ids((topic,)).get(topic)
+
+    def _ends(self, topic: str, partitions: Collection[int]) -> dict[str, int]:
+        """Where the partitions of the topic that has this name now end, by ticket place: a topic
+        may be lost, and a broker that was not replicated may lose what it had not yet on disk."""
+        identity = self._id_of(topic)
+        ends = {} if identity is None else self._topics.ends(topic, partitions)
+        return {f"{identity}/{partition}": end for partition, end in ends.items()}
 
     def _committed(self, lane: Lane, identities: Collection[str]) -> dict[str, int]:
         """Offsets by ticket place, of the topics with these ids."""

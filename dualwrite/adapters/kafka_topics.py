@@ -2,11 +2,12 @@
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from dualwrite.core.errors import DualwriteError, Unreachable
@@ -77,6 +78,13 @@ class Topics:
         with self._lock, reached(self._place):
             found = self._client().list_group_offsets(group).get(group, {})
             return [(where.partition, commit.offset) for where, commit in found.items()]
+
+    def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """The offset behind the last message of each partition. Raises Unreachable."""
+        wanted = {TopicPartition(topic, one): OffsetSpec.LATEST for one in partitions}
+        with self._lock, reached(self._place):
+            found = self._client().list_partition_offsets(wanted)
+            return {where.partition: seen.offset for where, seen in found.items()}
 
     def close(self) -> None:
         with self._lock:

@@ -2,11 +2,13 @@
 
 A parcel is one record, removed when its work is acknowledged. Whoever works on it owns it by
 compare-and-set and renews that; one that stands still on the observer's own clock is free again.
+Work that waits there already is not stored twice, so the lane is no longer than there are keys.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby
 
@@ -14,10 +16,12 @@ from dualwrite.adapters.shared_listing import SharedListing
 from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.ports import Clock, Job, Lane, Parcel, Record, Records, Ticket
 from dualwrite.core.records import WORK, QueuedWork, dump, load
+from dualwrite.gathering import gathered
 
-RENEW_SECONDS = 1.0
 SILENCE_SECONDS = 6.0
 """A claim that stood still this long on the observer's own clock is over."""
+RENEW_SECONDS = SILENCE_SECONDS / 3
+"""Most work is done sooner, and is never renewed."""
 WRITES_MAX = 16
 """Records written at once."""
 DEAD_MAX = 1_000
@@ -28,6 +32,19 @@ class TooMany(EngineError):
     """The lane of dead letters is full."""
 
 
+@dataclass(slots=True)
+class _Claim:
+    """A record this process owns, as it last wrote it."""
+
+    record: Record
+    sent_at: float
+    """When that write was sent."""
+    done: bool = False
+    """Acknowledged; only the removal of the record may be outstanding."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One write of a record at a time, lest a renewal and an acknowledgement fail each other."""
+
+
 class RecordQueue:
     """A ``WorkQueue`` over ``Records``."""
 
@@ -36,30 +53,41 @@ class RecordQueue:
         self._clock = clock
         self._me = process_id
         self._put = 0
-        self._held: dict[str, Record] = {}
-        """Records this process owns, as it last wrote them."""
-        self._renewed_at = clock.monotonic_seconds()
+        self._held: dict[str, _Claim] = {}
+        self._renewing = asyncio.Lock()
         self._seen: dict[str, tuple[int, float]] = {}
         """By name: the version last seen, and since when."""
         self._writing = asyncio.Semaphore(WRITES_MAX)
         self._lanes = {lane: SharedListing(records, clock, WORK, f"{lane.value}/") for lane in Lane}
 
     async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
-        works = [QueuedWork(parcel.key, parcel.body) for parcel in parcels]
-        return tuple(await asyncio.gather(*(self._store(lane, work) for work in works)))
+        if not parcels:
+            return ()
+        newest = {_key_of(record): record for record in await self._lanes[lane].look()}
+        return tuple(await gathered(self._once(lane, parcel, newest) for parcel in parcels))
+
+    async def _once(self, lane: Lane, parcel: Parcel, newest: Mapping[str, Record]) -> Ticket:
+        """Store a parcel unless its key's newest one is the same and nobody's yet: whoever claims
+        that begins its work after this was asked for."""
+        wanted = QueuedWork(parcel.key, parcel.body)
+        waiting = newest.get(_line(lane, parcel.key))
+        if waiting is not None:
+            found = load(QueuedWork, waiting.value)
+            if not found.owner and (found.key, found.body) == (wanted.key, wanted.body):
+                return _ticket(waiting)
+        return await self._store(lane, wanted)
 
     async def _store(self, lane: Lane, work: QueuedWork) -> Ticket:
-        digest = sha256(work.key.encode()).hexdigest()[:24]
         self._put += 1
         number = self._clock.wall_ms() * 1_000_000 + self._put % 1_000_000
-        name = f"{lane.value}/{digest}/{number:022d}-{self._me}"
+        name = f"{_line(lane, work.key)}/{number:022d}-{self._me}"
         async with self._writing:
-            await self._records.write(WORK, name, dump(work), expected=0)
-        return Ticket(name, number)
+            return _ticket(await self._records.write(WORK, name, dump(work), expected=0))
 
     async def take(self, lane: Lane, most: int) -> tuple[Job, ...]:
         await self._renew()
-        if most <= 0:
+        if most <= 0 or self._due():
+            # A claim that is not renewed in time becomes another's: none is added to those.
             return ()
         found = await self._lanes[lane].look()
         self._observe(lane, found)
@@ -69,11 +97,19 @@ class RecordQueue:
         # Others begin elsewhere in the lane, so that few reach for the same record.
         start = int(sha256(self._me.encode()).hexdigest(), 16) % max(1, len(free))
         wanted = (free[start:] + free[:start])[:most]
-        claimed = await asyncio.gather(*(self._claim(lane, record) for record in wanted))
-        return tuple(job for job in claimed if job is not None)
+        begun = self._clock.monotonic_seconds()
+        jobs: list[Job] = []
+        while wanted and self._clock.monotonic_seconds() - begun < RENEW_SECONDS:
+            some, wanted = wanted[:WRITES_MAX], wanted[WRITES_MAX:]
+            claimed = await asyncio.gather(*(self._claim(lane, record) for record in some))
+            jobs += [job for job in claimed if job is not None]
+        return tuple(jobs)
 
     async def ack(self, jobs: Sequence[Job]) -> None:
-        await asyncio.gather(*(self._forget(job.ticket.place) for job in jobs))
+        claims = [self._held[job.ticket.place] for job in jobs if job.ticket.place in self._held]
+        for claim in claims:
+            claim.done = True
+        await gathered(self._tend(claim) for claim in claims)
 
     async def bury(self, parcel: Parcel, reason: str) -> None:
         dead = await self._records.list(WORK, f"{Lane.DEAD.value}/")
@@ -82,8 +118,11 @@ class RecordQueue:
         await self._store(Lane.DEAD, QueuedWork(parcel.key, parcel.body, reason=reason))
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        return frozenset(tickets) - await self.standing(lane, tickets)
+
+    async def standing(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
         left = {record.name for record in await self._lanes[lane].look()}
-        return frozenset(ticket for ticket in tickets if ticket.place not in left)
+        return frozenset(ticket for ticket in tickets if ticket.place in left)
 
     async def step_back(self, lane: Lane) -> None:
         await self._release([name for name in self._held if name.startswith(f"{lane.value}/")])
@@ -93,14 +132,15 @@ class RecordQueue:
 
     async def _release(self, names: Sequence[str]) -> None:
         """So that nobody need wait for it."""
-        for record in [self._held.pop(name) for name in names]:
-            try:
-                released = replace(load(QueuedWork, record.value), owner="")
+        await gathered(self._give_back(self._held.pop(name)) for name in names)
+
+    async def _give_back(self, claim: _Claim) -> None:
+        async with claim.writing, self._writing:
+            released = replace(load(QueuedWork, claim.record.value), owner="")
+            with suppress(EngineError, StateConflict):  # it is free after a while
                 await self._records.write(
-                    WORK, record.name, dump(released), expected=record.version
+                    WORK, claim.record.name, dump(released), expected=claim.record.version
                 )
-            except (EngineError, StateConflict):
-                continue  # it is free after a while
 
     # -- claims -------------------------------------------------------------------------------
 
@@ -126,56 +166,56 @@ class RecordQueue:
         mine = replace(work, owner=self._me, counter=work.counter + 1)
         try:
             async with self._writing:
+                sent_at = self._clock.monotonic_seconds()
                 held = await self._records.write(
                     WORK, record.name, dump(mine), expected=record.version
                 )
         except (StateConflict, EngineError):
             return None  # another was faster; or it is free again after a while
-        self._held[record.name] = held
-        ticket = Ticket(record.name, int(record.name.rsplit("/", 1)[1].split("-")[0]))
-        return Job(lane, Parcel(work.key, work.body), ticket, held.version)
+        self._held[record.name] = _Claim(held, sent_at)
+        return Job(lane, Parcel(work.key, work.body), _ticket(record), held.version)
+
+    def _due(self) -> list[_Claim]:
+        """Claims that should be renewed, or whose record should be gone by now."""
+        now = self._clock.monotonic_seconds()
+        return [one for one in self._held.values() if now - one.sent_at >= RENEW_SECONDS]
 
     async def _renew(self) -> None:
-        now = self._clock.monotonic_seconds()
-        if now - self._renewed_at < RENEW_SECONDS:
-            return
-        self._renewed_at = now
-        await asyncio.gather(*(self._renew_one(name) for name in tuple(self._held)))
+        async with self._renewing:
+            with suppress(EngineError):  # what failed stays due
+                await gathered(self._tend(claim) for claim in self._due())
 
-    async def _renew_one(self, name: str) -> None:
-        held = self._held.get(name)
-        if held is None:
-            return
-        work = load(QueuedWork, held.value)
-        wanted = replace(work, counter=work.counter + 1)
-        try:
-            async with self._writing:
-                renewed = await self._records.write(WORK, name, dump(wanted), expected=held.version)
-        except StateConflict:
-            self._held.pop(name, None)  # it is done, or another's by now
-        except EngineError:
-            return
-        else:
-            if name in self._held:
-                self._held[name] = renewed
-
-    async def _forget(self, name: str) -> None:
-        """Remove a record this process owns; one that another has taken over stays his."""
-        for _ in range(3):
-            held = self._held.get(name)
-            if held is None:
+    async def _tend(self, claim: _Claim) -> None:
+        """Renew a claim, or remove its record if its work is done. Raises EngineError; then it
+        stays due. A record that another has taken over stays his."""
+        name = claim.record.name
+        async with claim.writing, self._writing:
+            if self._held.get(name) is not claim:
                 return
             try:
-                async with self._writing:
-                    await self._records.delete(WORK, name, expected=held.version)
-            except StateConflict:
-                if self._held.get(name) is held:
+                if claim.done:
+                    await self._records.delete(WORK, name, expected=claim.record.version)
                     self._held.pop(name, None)
                     return
-                continue  # a renewal came between
-            self._held.pop(name, None)
-            return
+                sent_at = self._clock.monotonic_seconds()
+                work = load(QueuedWork, claim.record.value)
+                claim.record = await self._records.write(
+                    WORK, name, dump(replace(work, counter=work.counter + 1)),
+                    expected=claim.record.version,
+                )  # fmt: skip
+                claim.sent_at = sent_at
+            except StateConflict:
+                self._held.pop(name, None)
+
+
+def _line(lane: Lane, key: str) -> str:
+    """Where the parcels of a key stand, oldest first."""
+    return f"{lane.value}/{sha256(key.encode()).hexdigest()[:24]}"
 
 
 def _key_of(record: Record) -> str:
     return record.name.rsplit("/", 1)[0]
+
+
+def _ticket(record: Record) -> Ticket:
+    return Ticket(record.name, int(record.name.rsplit("/", 1)[1].split("-")[0]))

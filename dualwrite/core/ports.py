@@ -214,11 +214,12 @@ class WorkQueue(Protocol):
     """Work shared by all consumers: at least once, one worker a key, in order of each key.
 
     It never holds the only copy of anything. Who puts work in keeps it until it is ``settled``, and
-    puts it in again when that takes too long: a queue that lost all it held costs time.
+    puts in again what no longer is ``standing``: a queue that lost all it held costs time.
     """
 
     async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
-        """Store parcels durably. Raises EngineError, after which any of them may be in."""
+        """Store parcels durably; one that waits there already may be given the same ticket. Raises
+        EngineError, after which any of them may be in."""
         ...
 
     async def take(self, lane: Lane, most: int) -> tuple[Job, ...]:
@@ -237,6 +238,11 @@ class WorkQueue(Protocol):
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
         """Those that are acknowledged for sure. Raises EngineError."""
+        ...
+
+    async def standing(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        """Of tickets that are not settled, those whose parcels the queue still has, however long
+        they wait: to put them in again would only lengthen the line. Raises EngineError."""
         ...
 
     async def step_back(self, lane: Lane) -> None:

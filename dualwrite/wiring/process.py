@@ -20,10 +20,11 @@ from dualwrite.adapters.control_table import ControlTable
 from dualwrite.adapters.metrics import PrometheusMetrics
 from dualwrite.adapters.pages import Readiness
 from dualwrite.adapters.parents import ParentRows
+from dualwrite.adapters.record_queue import WRITES_MAX
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.control.member import Member
 from dualwrite.core.errors import DualwriteError
-from dualwrite.core.ports import Clock, Records
+from dualwrite.core.ports import Clock, Lane, Records
 from dualwrite.core.spec import Migration
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.clients import (
@@ -38,6 +39,8 @@ STOP_SECONDS_MAX = 8.0
 """How long parts that were asked to stop may take."""
 
 REPAIR_CONNECTIONS_MAX = 16
+QUEUE_CONNECTIONS_MAX = WRITES_MAX + len(Lane)
+"""Its writes, and a look at each lane."""
 
 log = structlog.get_logger()
 
@@ -100,6 +103,11 @@ class Parts:
         control = self.engines.home(REPAIR_CONNECTIONS_MAX, self.settings.follower_timeout_seconds)
         records = ControlTable(control, self.migration.control_table, clock=self.clock)
         return Repairs(records, self.clock)
+
+    def queue_records(self) -> Records:
+        """The control table for a work queue, also over connections of its own."""
+        control = self.engines.home(QUEUE_CONNECTIONS_MAX)
+        return ControlTable(control, self.migration.control_table, clock=self.clock)
 
     def parents(self, epochs: Member) -> ParentRows:
         return ParentRows(self.dynamo, self.migration, epochs, self.clock)

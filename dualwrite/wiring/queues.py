@@ -13,7 +13,7 @@ async def work_queue(parts: Parts) -> WorkQueue | None:
         case QueueKind.MEMORY:
             return None
         case QueueKind.DYNAMODB:
-            return RecordQueue(parts.records, parts.clock, parts.process_id)
+            return RecordQueue(parts.queue_records(), parts.clock, parts.process_id)
         case QueueKind.KAFKA:
             return await _kafka_queue(url)
 

@@ -115,6 +115,30 @@ def test_what_is_put_is_taken_and_settled_by_its_acknowledgement(on: Scene) -> N
     on(test)
 
 
+def test_what_waits_stands(on: Scene) -> None:
+    """Whoever waits can tell a line that is long from one that was lost."""
+
+    async def test(member: Member) -> None:
+        queue = await member("a")
+        tickets = await queue.put(Lane.DIRTY, parcels("x", "y", "z"))
+        await taken(queue, 2)
+        assert await queue.standing(Lane.DIRTY, tickets) == frozenset(tickets)
+
+    on(test)
+
+
+def test_what_waits_may_be_put_again(on: Scene) -> None:
+    """Both tickets are settled, whether they are one or two."""
+
+    async def test(member: Member) -> None:
+        queue = await member("a")
+        tickets = [*await queue.put(Lane.DIRTY, parcels("x"))]
+        tickets += await queue.put(Lane.DIRTY, parcels("x"))
+        await settled(queue, tickets, len(set(tickets)))
+
+    on(test)
+
+
 def test_one_key_is_worked_on_in_order(on: Scene) -> None:
     """Parcels of one key come in the order in which they were put, whoever else waits."""
 

@@ -69,6 +69,10 @@ class MemoryQueue:
         await self._reached()
         return frozenset(tickets) & self._lanes.done
 
+    async def standing(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
+        await self._reached()
+        return frozenset(tickets) & self._lanes.waiting[lane].keys()
+
     async def step_back(self, lane: Lane) -> None:
         await self.close()
 

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from consumers.effort import Effort
-from consumers.hands import NotDone, OwnHands, SharedHands, parcel_of, work_of
+from consumers.hands import OwnHands, SharedHands, parcel_of, work_of
 from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Work
@@ -97,17 +97,42 @@ def test_a_worker_that_cannot_work_leaves_it_to_others() -> None:
     asyncio.run(go())
 
 
-def test_a_queue_that_lost_everything_is_noticed() -> None:
-    """The caller is told that the work is not done, and puts it in again."""
+def test_what_the_queue_lost_is_put_in_again() -> None:
+    """Nobody has to sweep for it: the key is done though every topic was lost."""
 
     async def go() -> None:
-        clock, lanes = VirtualClock(), MemoryLanes()
+        clock, lanes, hands = VirtualClock(), MemoryLanes(), Told()
         shared = SharedHands(MemoryQueue(lanes), clock, PACE)
         settling = asyncio.create_task(shared.settle(NOTES, [work(1)]))
         await clock.advance(1.0)
         lanes.wipe()
-        with pytest.raises(NotDone):
-            await clock.drive(_of(settling), seconds_max=PACE.unsettled_seconds_max * 2)
+        working = asyncio.create_task(a_worker(lanes, hands, clock).run())
+        await clock.drive(_of(settling), seconds_max=PACE.unsettled_seconds_max * 2)
+        working.cancel()
+        assert hands.works == [work(1)]
+
+    asyncio.run(go())
+
+
+def test_what_waits_on_the_queue_is_not_put_in_again() -> None:
+    """However long nobody works, and though the queue is away for a while: a line that grows with
+    its own slowness never ends."""
+
+    async def go() -> None:
+        clock, lanes, hands = VirtualClock(), MemoryLanes(), Told()
+        shared = SharedHands(MemoryQueue(lanes), clock, PACE)
+        settling = asyncio.create_task(shared.settle(NOTES, [work(1), work(2)]))
+        await clock.advance(PACE.unsettled_seconds_max * 3)
+        lanes.away = True
+        await clock.advance(PACE.unsettled_seconds_max * 3)
+        lanes.away = False
+        await clock.advance(PACE.unsettled_seconds_max * 3)
+        assert not settling.done()
+        assert len(lanes.waiting[Lane.DIRTY]) == 2
+        working = asyncio.create_task(a_worker(lanes, hands, clock).run())
+        await clock.drive(_of(settling))
+        working.cancel()
+        assert hands.works == [work(1), work(2)]
 
     asyncio.run(go())
 
