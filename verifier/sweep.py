@@ -6,9 +6,10 @@ and is begun again from the start. Two sweepers never write into one result.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 import structlog
 
@@ -52,6 +53,11 @@ CALLS_MAX = 8
 ATTEMPTS_MAX = 2
 """A sweep whose leader changed under it begins again once."""
 FINAL_WRITES_MAX = 10
+
+PAUSES_SECONDS = (0.5, 1.0, 2.0)
+"""Between tries of what a sweep must know before it begins."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -209,14 +215,17 @@ class Sweeper:
                     claim.result,
                     phase=state.phase.value,
                     epoch=state.epoch,
-                    backfill_run=await self._backfilled(table),
-                    gaps=gaps_of(await self._records.list(STREAM, f"{table.name}/")),
+                    backfill_run=await self._told(self._backfilled, table),
+                    gaps=await self._told(self._gaps, table),
                 )
                 claim.passes = await self._passes(table, state, f"{claim.result.run}-{attempt}")
                 return _with(claim.result, await claim.passes.run())
             except (LeaderChanged, LeaseExpired) as error:
                 reason = "the lead moved" if isinstance(error, LeaderChanged) else "lease expired"
                 self._log.warning("sweep interrupted", table=table.name, reason=reason, n=attempt)
+            except EngineError as error:
+                self._log.warning("sweep failed", table=table.name, error=str(error))
+                break
             except Exception:
                 # Whatever it was, it proves nothing; beginning again for ever would hide it.
                 self._log.exception("sweep failed", table=table.name, run=claim.result.run)
@@ -227,7 +236,7 @@ class Sweeper:
 
     async def _state(self, table: MigratedTable) -> TableState:
         """The state, also where the lease takes a moment to come back. Raises LeaseExpired."""
-        for pause in (0.5, 1.0, 2.0):
+        for pause in PAUSES_SECONDS:
             try:
                 return self._epochs.current(table.name)
             except LeaseExpired:
@@ -246,8 +255,9 @@ class Sweeper:
                 return False
 
         if self._queue is not None:
+            segments = await self._told(self._segments, table)
             return SharedPasses(
-                table, state, f"{attempt}-{self._process_id}", await self._segments(table),
+                table, state, f"{attempt}-{self._process_id}", segments,
                 self._records, self._queue, self._clock, leads,
             )  # fmt: skip
         repairs = None if state.phase.mode is Mode.SINGLE else self._repairs
@@ -259,13 +269,24 @@ class Sweeper:
         return SEGMENTS if record is None else load(BackfillOrder, record.value).segments
 
     async def _backfilled(self, table: MigratedTable) -> str:
-        """The table's backfill run if all of it is done now, else "": also where that is unknown,
-        as a sweep must not prove more than it can."""
-        try:
-            found = await newest(self._records, table.name)
-        except EngineError:
-            return ""
+        """The table's backfill run if all of it is done now, else "". Raises EngineError."""
+        found = await newest(self._records, table.name)
         return found[0].scan if found is not None and found[1].complete else ""
+
+    async def _gaps(self, table: MigratedTable) -> Mapping[str, int]:
+        """Raises EngineError."""
+        return gaps_of(await self._records.list(STREAM, f"{table.name}/"))
+
+    async def _told(self, ask: Callable[[MigratedTable], Awaitable[T]], table: MigratedTable) -> T:
+        """What the control table says, though an answer of it be lost: without it a whole sweep
+        would prove nothing. Raises EngineError where it does not answer for a while."""
+        for pause in PAUSES_SECONDS:
+            try:
+                return await ask(table)
+            except EngineError as error:
+                self._log.warning("sweep waits", table=table.name, error=str(error))
+                await self._clock.sleep(pause)
+        return await ask(table)
 
 
 def _with(result: SweepResult, tally: Tally) -> SweepResult:

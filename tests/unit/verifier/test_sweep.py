@@ -4,8 +4,22 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from dualwrite.core.phases import Phase
-from dualwrite.core.records import SWEEP, SWEPT, SweepOrder, SweepResult, dump, load
+from dualwrite.core.records import (
+    BACKFILL,
+    SEGMENT,
+    STREAM,
+    SWEEP,
+    SWEPT,
+    BackfillOrder,
+    Segment,
+    SweepOrder,
+    SweepResult,
+    dump,
+    load,
+)
 from tests.fakes.clock import VirtualClock
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import Fault, MemoryRecords
@@ -221,5 +235,52 @@ def test_an_unknown_table_and_an_unreachable_control_table_do_no_harm() -> None:
         assert scene.result.phase == Phase.MIRROR_OLD.value
         await sweeper.stop()
         await scene.clock.until(scene.tasks[0].done)
+
+    asyncio.run(go())
+
+
+def losing(scene: Scene, kind: str, answers: int) -> None:
+    """The next answers about a kind of records are lost once the sweep has begun."""
+    faults = iter([Fault.LOST_ANSWER] * answers)
+
+    async def trouble(operation: str, asked: str, name: str) -> Fault | None:
+        reads = asked == kind and operation in {"read", "list"}
+        return next(faults, None) if reads else None
+
+    scene.records.hook = trouble
+
+
+@pytest.mark.parametrize("kind", [BACKFILL, SEGMENT, STREAM])
+def test_a_lost_answer_does_not_make_a_sweep_worthless(kind: str) -> None:
+    """What it must know before it begins is asked again: it still counts for its backfill."""
+
+    async def go() -> None:
+        scene = Scene()
+        scene.records.put(BACKFILL, "boards", dump(BackfillOrder("fill-1", "run", 1, 0)))
+        scene.records.put(SEGMENT, "boards/fill-1/0000", dump(Segment(done=True)))
+        losing(scene, kind, answers=2)
+        scene.start("one")
+        scene.order()
+        await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert scene.result.clean
+        assert scene.result.backfill_run == "fill-1"
+        await scene.end()
+
+    asyncio.run(go())
+
+
+def test_a_sweep_that_cannot_learn_of_its_backfill_has_failed() -> None:
+    """It is no clean sweep from before the backfill, which would be a false reason."""
+
+    async def go() -> None:
+        scene = Scene()
+        losing(scene, BACKFILL, answers=1000)
+        scene.start("one")
+        scene.order()
+        await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert scene.result.errors > 0
+        await scene.end()
 
     asyncio.run(go())
