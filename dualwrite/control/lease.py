@@ -80,15 +80,23 @@ class Lease:
             raise StateConflict(f"the member record {self._name} is written by somebody else")
 
     async def release(self) -> None:
-        """End the lease at once and remove the record. Raises EngineError."""
+        """End the lease at once and remove the record. Raises EngineError, or StateConflict: the
+        record is somebody else's."""
         self._released = True
         self.until = -math.inf
         async with self._lock:
-            await self._find()
-            if self._version:
-                await self._bounded(
-                    self._records.delete(MEMBER, self._name, expected=self._version)
-                )
+            for _ in range(CONFLICTS_MAX):
+                await self._find()
+                if not self._version:
+                    return
+                try:
+                    await self._bounded(
+                        self._records.delete(MEMBER, self._name, expected=self._version)
+                    )
+                except StateConflict:
+                    continue  # a renewal given up for lost did arrive
+                return
+            raise StateConflict(f"the member record {self._name} is written by somebody else")
 
     def suspend(self) -> None:
         """Begin nothing more; the record stays until it is released or found dead."""
