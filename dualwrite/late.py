@@ -19,7 +19,8 @@ from dualwrite.core.settle import CONDITION_FALSE, reasons_of
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
 
-TRIES_MAX = 5
+PAUSES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0)
+"""Before each try: a connection that is refused, and throttling, take a while to be over."""
 
 log = structlog.get_logger()
 
@@ -39,12 +40,19 @@ async def take_back(
     if not arrived:
         await sleep(REQUEST_MARGIN_SECONDS)
     for copy in copies:
-        await _take_back(dynamo, table, side, copy)
+        await _take_back(dynamo, sleep, table, side, copy)
 
 
-async def _take_back(dynamo: Dynamo, table: MigratedTable, side: Side, copy: Item) -> None:
+async def _take_back(
+    dynamo: Dynamo,
+    sleep: Callable[[float], Awaitable[None]],
+    table: MigratedTable,
+    side: Side,
+    copy: Item,
+) -> None:
     request = take_back_request(table, side, copy)
-    for _ in range(TRIES_MAX):
+    for pause_seconds in PAUSES_SECONDS:
+        await sleep(pause_seconds)
         try:
             await dynamo.call("TransactWriteItems", request)
         except Refused as error:
