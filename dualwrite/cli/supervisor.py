@@ -20,7 +20,8 @@ PAUSE_SECONDS_MAX = 15.0
 STEADY_SECONDS = 30.0
 """A process that lived this long is restarted without delay again."""
 
-Tell = Callable[[Mapping[str, Any]], None]
+Event = Mapping[str, Any]
+Tell = Callable[[Event], None]
 
 
 class NotReady(DualwriteError):
@@ -65,8 +66,10 @@ class Supervisor:
             for part in self._parts:
                 if stop.is_set():
                     return
-                if not await self._start(part):
-                    raise NotReady(f"{part.name} did not come up; its own line above says why")
+                failure = await self._start(part)
+                if failure is not None:
+                    why = failure.get("why", "its own line above says why")
+                    raise NotReady(f"{part.name} did not come up; {why}")
                 keepers.append(asyncio.create_task(self._keep(part)))
             self._tell({"event": "up"})
             await stop.wait()
@@ -78,55 +81,62 @@ class Supervisor:
             self._tell({"event": "stopped"})
 
     async def _keep(self, part: Part) -> None:
-        """Restart one part whenever it ends, after pauses that grow to a bound."""
+        """Restart one part whenever it ends or could not be started, after pauses that grow to a
+        bound."""
         pause = PAUSE_SECONDS_MIN
         while True:
             assert part.process is not None
             since = self._clock.monotonic_seconds()
-            code = await part.process.wait()
+            failure: Event | None = _ended(part, await part.process.wait())
             if self._clock.monotonic_seconds() - since >= STEADY_SECONDS:
                 pause = PAUSE_SECONDS_MIN
-            self._tell(
-                {"event": "ended", "part": part.name, "code": code, "again_in_seconds": pause}
-            )
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, PAUSE_SECONDS_MAX)
-            await self._start(part)
+            while failure is not None:
+                self._tell({**failure, "again_in_seconds": pause})
+                await self._clock.sleep(pause)
+                pause = min(pause * 2, PAUSE_SECONDS_MAX)
+                failure = await self._start(part)
 
-    async def _start(self, part: Part) -> bool:
-        """Start a part and wait for its ready line; False where none came."""
+    async def _start(self, part: Part) -> Event | None:
+        """Start a part and wait for its ready line. Gives what went wrong, if anything did; then
+        nothing of it is left running."""
+        try:
+            part.process = await self._spawned(part)
+            assert part.process.stdout is not None
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                line = await part.process.stdout.readline()
+            ready = json.loads(line) if line else None
+        except TimeoutError:
+            return await self._failed(part, f"it was not ready within {READY_SECONDS_MAX:g} s")
+        except (OSError, RuntimeError, ValueError) as error:
+            # No process, thread or file could be had, which may pass; or that was no ready line.
+            return await self._failed(part, str(error))
+        if ready is None:
+            # To signal a process that has closed its output would reap it behind asyncio's back.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS_MAX):
+                    await part.process.wait()
+            await self._stop(part)
+            return _ended(part, part.process.returncode)
+        part.port, part.metrics_port = ready["port"], ready["metrics_port"]
+        self._tell({"event": "ready", "part": part.name, **ready})
+        return None
+
+    async def _spawned(self, part: Part) -> Process:
         arguments = (*part.arguments, "--metrics-port", str(part.metrics_port))
         if part.verb == "proxy":
             arguments = (*arguments, "--port", str(part.port))
         # A session of its own: Ctrl-C reaches the supervisor alone, and the children in order.
         # Their standard input is our end of a pipe, so that they stop even if we are killed.
-        part.process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "dualwrite.cli.main", part.verb, *arguments),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,
         )
-        assert part.process.stdout is not None
-        try:
-            async with asyncio.timeout(READY_SECONDS_MAX):
-                line = await part.process.stdout.readline()
-        except TimeoutError:
-            part.process.kill()
-            return False
-        if not line:
-            await self._ended(part.process)
-            return False
-        ready = json.loads(line)
-        part.port, part.metrics_port = ready["port"], ready["metrics_port"]
-        self._tell({"event": "ready", "part": part.name, **ready})
-        return True
 
-    async def _ended(self, process: Process) -> None:
-        """Await the end of a process that closed its output: to signal it in these moments would
-        reap it behind asyncio's back."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS_MAX):
-                await process.wait()
+    async def _failed(self, part: Part, why: str) -> Event:
+        await self._stop(part)
+        return {"event": "failed", "part": part.name, "why": why}
 
     async def _stop(self, part: Part) -> None:
         if part.process is None or part.process.returncode is not None:
@@ -140,3 +150,7 @@ class Supervisor:
             self._tell({"event": "killed", "part": part.name})
             part.process.kill()
             await part.process.wait()
+
+
+def _ended(part: Part, code: int | None) -> Event:
+    return {"event": "ended", "part": part.name, "code": code}

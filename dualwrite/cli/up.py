@@ -133,6 +133,11 @@ def _tell_people(settings: Settings, event: Mapping[str, Any]) -> None:
                 f"{event['part']} ended with code {event['code']}; "
                 f"again in {event['again_in_seconds']} s"
             )
+        case "failed":
+            out.print(
+                f"{event['part']} did not come up: {event['why']}; "
+                f"again in {event['again_in_seconds']} s"
+            )
         case "killed":
             out.print(f"{event['part']} did not stop in time and was killed")
         case "up":

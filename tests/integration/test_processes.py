@@ -1,6 +1,7 @@
 """The processes of the service, started as people start them, against a real engine."""
 
 import os
+import resource
 import signal
 from contextlib import suppress
 from typing import Any
@@ -121,6 +122,27 @@ def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installatio
     up.communicate(timeout=WAIT_SECONDS_MAX)
     assert up.returncode == 0
     assert not any(alive(event["pid"]) for event in (*ready, again))
+
+
+def test_a_part_that_cannot_be_started_is_tried_again(installation: Installation) -> None:
+    """While the supervisor may open no file, a restart fails and is told with its reason, again
+    and again; as soon as it may, the part comes back."""
+    installation.json("check", "--apply")
+    up = installation.start("up", "--json")
+    [proxy] = [event for event in events_of(up, "ready", 3) if event["part"] == "proxy-1"]
+    limits = resource.prlimit(up.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(up.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(proxy["pid"], signal.SIGKILL)
+    first, second = events_of(up, "failed", 2)
+    assert first["part"] == "proxy-1"
+    assert "Too many open files" in first["why"]
+    assert second["again_in_seconds"] > first["again_in_seconds"]
+    resource.prlimit(up.pid, resource.RLIMIT_NOFILE, limits)
+    [again] = events_of(up, "ready", 1)
+    assert (again["part"], again["port"]) == ("proxy-1", proxy["port"])
+    up.send_signal(signal.SIGTERM)
+    up.communicate(timeout=WAIT_SECONDS_MAX)
+    assert up.returncode == 0
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(installation: Installation) -> None:
