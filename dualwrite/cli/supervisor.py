@@ -10,10 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dualwrite.control.tasks import together
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock
+from dualwrite.core.spec import Migration
+from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
+from dualwrite.settings import Settings
 
-READY_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 30.0
+"""For Python and its modules on a machine that is busy."""
 STOP_SECONDS_MAX = 15.0
 PAUSE_SECONDS_MIN = 0.5
 PAUSE_SECONDS_MAX = 15.0
@@ -38,6 +43,9 @@ class Part:
     port: int = 0
     """Where it serves, once known: a restarted proxy comes back where its clients look."""
     metrics_port: int = 0
+    ready_seconds_max: float | None = None
+    """None: for as long as it takes. A controller waits for its predecessor's lease, whose length
+    only the control table knows."""
     process: Process | None = field(default=None, repr=False)
 
 
@@ -49,6 +57,13 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def ready_seconds_max(settings: Settings, migration: Migration) -> float:
+    """How long a part may take that waits for nobody else: to be registered it asks the engine,
+    each time for as long as a request or, for its lease, half of that may take."""
+    asks = migration.timeout_seconds_max + REQUEST_MARGIN_SECONDS + 2 * settings.lease_seconds
+    return START_SECONDS_MAX + asks
 
 
 class Supervisor:
@@ -63,22 +78,23 @@ class Supervisor:
         """Until ``stop`` is set. Raises NotReady where a part does not come up the first time."""
         keepers: list[asyncio.Task[None]] = []
         try:
-            for part in self._parts:
-                if stop.is_set():
-                    return
-                failure = await self._start(part)
-                if failure is not None:
-                    why = failure.get("why", "its own line above says why")
-                    raise NotReady(f"{part.name} did not come up; {why}")
-                keepers.append(asyncio.create_task(self._keep(part)))
-            self._tell({"event": "up"})
-            await stop.wait()
+            await together(self._run_parts(keepers), _until_set(stop))
         finally:
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
             await asyncio.gather(*(self._stop(part) for part in self._parts))
             self._tell({"event": "stopped"})
+
+    async def _run_parts(self, keepers: list[asyncio.Task[None]]) -> None:
+        for part in self._parts:
+            failure = await self._start(part)
+            if failure is not None:
+                why = failure.get("why", "its own line above says why")
+                raise NotReady(f"{part.name} did not come up; {why}")
+            keepers.append(asyncio.create_task(self._keep(part)))
+        self._tell({"event": "up"})
+        await asyncio.gather(*keepers)
 
     async def _keep(self, part: Part) -> None:
         """Restart one part whenever it ends or could not be started, after pauses that grow to a
@@ -102,11 +118,11 @@ class Supervisor:
         try:
             part.process = await self._spawned(part)
             assert part.process.stdout is not None
-            async with asyncio.timeout(READY_SECONDS_MAX):
+            async with asyncio.timeout(part.ready_seconds_max):
                 line = await part.process.stdout.readline()
             ready = json.loads(line) if line else None
         except TimeoutError:
-            return await self._failed(part, f"it was not ready within {READY_SECONDS_MAX:g} s")
+            return await self._failed(part, f"it was not ready within {part.ready_seconds_max:g} s")
         except (OSError, RuntimeError, ValueError) as error:
             # No process, thread or file could be had, which may pass; or that was no ready line.
             return await self._failed(part, str(error))
@@ -154,3 +170,7 @@ class Supervisor:
 
 def _ended(part: Part, code: int | None) -> Event:
     return {"event": "ended", "part": part.name, "code": code}
+
+
+async def _until_set(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -29,7 +29,14 @@ from dualwrite.cli.base import (
     out,
     reported,
 )
-from dualwrite.cli.supervisor import NotReady, Part, Supervisor, Tell, stop_on_signals
+from dualwrite.cli.supervisor import (
+    NotReady,
+    Part,
+    Supervisor,
+    Tell,
+    ready_seconds_max,
+    stop_on_signals,
+)
 from dualwrite.cli.workers import reserved, worker_parts
 from dualwrite.settings import (
     LOOPBACK,
@@ -93,26 +100,30 @@ async def _up(settings: Settings, proxies: int, consumers: int, tell: Tell) -> N
     if not report.ready:
         raise NotReady("the tables are not ready; see: dualwrite check, dualwrite check --apply")
     stop = stop_on_signals()
+    seconds_max = ready_seconds_max(settings, wiring.load(settings))
     with ExitStack() as ports:
-        parts = parts_of(settings, proxies, consumers, ports)
+        parts = parts_of(settings, proxies, consumers, seconds_max, ports)
         await Supervisor(parts, SystemClock(), tell).run(stop)
 
 
-def parts_of(settings: Settings, proxies: int, consumers: int, ports: ExitStack) -> list[Part]:
+def parts_of(
+    settings: Settings, proxies: int, consumers: int, seconds_max: float, ports: ExitStack
+) -> list[Part]:
     """The processes of one machine, in the order in which they start. ``ports`` holds those that
     several workers share; raises PortInUse."""
     common = arguments_of(settings)
     serving = (*common, *serving_arguments_of(settings))
     parts = [Part("controller", "control", (*common, "--queue", settings.queue))]
     consuming = (*common, *consumer_arguments_of(settings))
-    parts += [Part(f"consumer-{n}", "consume", consuming) for n in range(1, consumers + 1)]
+    for n in range(1, consumers + 1):
+        parts.append(Part(f"consumer-{n}", "consume", consuming, ready_seconds_max=seconds_max))
     for n in range(1, proxies + 1):
         port = settings.port + n - 1 if settings.port else 0
         if settings.workers == 1:
-            parts.append(Part(f"proxy-{n}", "proxy", serving, port=port))
+            parts.append(Part(f"proxy-{n}", "proxy", serving, port, ready_seconds_max=seconds_max))
         else:
             port = ports.enter_context(reserved(settings.host, port))
-            parts += worker_parts(f"proxy-{n}", serving, settings.workers, port)
+            parts += worker_parts(f"proxy-{n}", serving, settings.workers, port, seconds_max)
     return parts
 
 

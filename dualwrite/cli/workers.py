@@ -11,8 +11,9 @@ import structlog
 
 from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
-from dualwrite.cli.supervisor import Part, Supervisor, stop_on_signals
+from dualwrite.cli.supervisor import Part, Supervisor, ready_seconds_max, stop_on_signals
 from dualwrite.settings import Role, Settings
+from dualwrite.wiring.clients import load
 from dualwrite.wiring.process import port_in_use
 
 log = structlog.get_logger()
@@ -40,7 +41,12 @@ def reserved(host: str, port: int) -> Iterator[int]:
 
 
 def worker_parts(
-    name: str, common: tuple[str, ...], workers: int, port: int, metrics_port: int = 0
+    name: str,
+    common: tuple[str, ...],
+    workers: int,
+    port: int,
+    seconds_max: float,
+    metrics_port: int = 0,
 ) -> list[Part]:
     """Workers of one proxy. Each has a metrics port of its own: ``metrics_port`` and those after
     it, or free ones, for what one process counts must not be hidden behind another's answer."""
@@ -51,17 +57,20 @@ def worker_parts(
             (*common, "--reuse-port"),
             port=port,
             metrics_port=metrics_port + number - 1 if metrics_port else 0,
+            ready_seconds_max=seconds_max,
         )
         for number in range(1, workers + 1)
     ]
 
 
 async def serve(settings: Settings, common: tuple[str, ...], workers: int) -> None:
-    """Run the workers of ``dualwrite proxy`` until a signal; raises NotReady, PortInUse."""
+    """Run the workers of ``dualwrite proxy`` until a signal; raises SpecError, NotReady,
+    PortInUse."""
     logs.configure()
+    seconds_max = ready_seconds_max(settings, load(settings))
     stop = stop_on_signals()
     with reserved(settings.host, settings.port) as port:
-        parts = worker_parts("proxy", common, workers, port, settings.metrics_port)
+        parts = worker_parts("proxy", common, workers, port, seconds_max, settings.metrics_port)
         await Supervisor(parts, SystemClock(), _Teller(port)).run(stop)
 
 

@@ -1,5 +1,6 @@
 """The processes of the service, started as people start them, against a real engine."""
 
+import json
 import os
 import resource
 import signal
@@ -140,6 +141,24 @@ def test_a_part_that_cannot_be_started_is_tried_again(installation: Installation
     resource.prlimit(up.pid, resource.RLIMIT_NOFILE, limits)
     [again] = events_of(up, "ready", 1)
     assert (again["part"], again["port"]) == ("proxy-1", proxy["port"])
+    up.send_signal(signal.SIGTERM)
+    up.communicate(timeout=WAIT_SECONDS_MAX)
+    assert up.returncode == 0
+
+
+def test_a_controller_is_let_wait_for_a_long_lease(installation: Installation) -> None:
+    """The successor of a killed controller is not ready for a lease and a request's life, however
+    long that is; nobody ends it meanwhile."""
+    installation.json("check", "--apply")
+    up = installation.start("up", "--lease-seconds", "20", "--json")
+    ready = events_of(up, "ready", 3)
+    [killed] = [event for event in ready if event["part"] == "controller"]
+    os.kill(killed["pid"], signal.SIGKILL)
+    assert up.stdout is not None
+    after = [json.loads(up.stdout.readline()) for _ in range(3)]
+    assert [event["event"] for event in after] == ["up", "ended", "ready"]
+    assert after[1]["code"] == -signal.SIGKILL
+    assert after[2]["part"] == "controller"
     up.send_signal(signal.SIGTERM)
     up.communicate(timeout=WAIT_SECONDS_MAX)
     assert up.returncode == 0
