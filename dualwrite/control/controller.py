@@ -25,10 +25,9 @@ from dualwrite.core.errors import (
     DualwriteError,
     EngineError,
     LeaseExpired,
-    OutcomeUnknown,
     StateConflict,
 )
-from dualwrite.core.ports import Clock, Metrics, Records, TableSizes
+from dualwrite.core.ports import Clock, Metrics, Record, Records, TableSizes
 from dualwrite.core.records import MEMBER, Member, load
 from dualwrite.core.spec import Migration
 
@@ -65,6 +64,8 @@ class Controller:
         self._pid = pid
         self._metrics_port = metrics_port
         self._started_ms = clock.wall_ms()
+        self.controls = False
+        """Whether the lease was taken."""
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -124,6 +125,7 @@ class Controller:
 
     async def _control(self) -> None:
         await self._take_over()
+        self.controls = True
         log.info("controlling", process=self._process_id)
         await together(self._renew_forever(), self._command_forever(), self._watch.run())
 
@@ -134,41 +136,45 @@ class Controller:
 
     async def _take_over(self) -> None:
         """Take the lease, if need be after having watched it run out and the last request of its
-        holder end. Raises StateConflict where its holder lives."""
+        holder end. Raises StateConflict where its holder lives, and EngineError where the engine
+        cannot be asked at the start."""
+        await self._held()
         first: Member | None = None
-        since = self._clock.monotonic_seconds()
+        since, said = 0.0, ""
         while True:
             asked = self._clock.monotonic_seconds()
-            held = await self._records.read(MEMBER, CONTROLLER)
-            if held is None:
-                expected = 0
-            else:
-                holder = load(Member, held.value)
-                if first is None:
-                    first, since = holder, self._clock.monotonic_seconds()
-                    log.info("another controller was here", pid=holder.pid)
-                if (holder.counter, holder.process) != (first.counter, first.process):
-                    raise StateConflict(
-                        f"a controller is running already ({holder.process}, pid {holder.pid}); "
-                        "there is one for a migration: stop that one first"
-                    )
-                if asked - since < holder.lease_seconds + self._request_life_seconds:
-                    await self._clock.sleep(self._settings.poll_seconds)
-                    continue
-                expected = held.version
             try:
-                await self._take(expected)
-            except StateConflict:
-                # Somebody was faster: the next look finds him.
-                await self._clock.sleep(self._settings.poll_seconds)
-                continue
-            return
+                held = await self._held()
+                holder = load(Member, held.value) if held else None
+                # A take whose answer was lost may have arrived.
+                ours = holder is not None and holder.process == self._process_id
+                over = holder is None or ours
+                if holder is not None and not ours:
+                    if first is None:
+                        first, since = holder, self._clock.monotonic_seconds()
+                        log.info("another controller was here", pid=holder.pid)
+                    _check_silent(first, holder)
+                    over = asked - since >= holder.lease_seconds + self._request_life_seconds
+                if over and await self._taken(held.version if held else 0, ours):
+                    return
+            except EngineError as error:
+                # What was seen until now stands: the watch goes on where it was.
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("could not take over yet", why=said)
+            await self._clock.sleep(self._settings.poll_seconds)
 
-    async def _take(self, expected: int) -> None:
+    async def _held(self) -> Record | None:
+        return await self._records.read(MEMBER, CONTROLLER)
+
+    async def _taken(self, expected: int, ours: bool) -> bool:
+        """Whether the lease is ours now; False where somebody was faster, whom the next look finds.
+        Raises EngineError."""
         try:
-            await self._lease.take(expected)
-        except OutcomeUnknown:
-            await self._lease.renew()
+            await (self._lease.renew() if ours else self._lease.take(expected))
+        except StateConflict:
+            return False
+        return True
 
     async def _renew_forever(self) -> None:
         while True:
@@ -292,6 +298,15 @@ class Controller:
             if goal is not None:
                 before = states[table.name].phase.value
                 await self._audit.note(order, table.name, before, goal, f"refused: {names}")
+
+
+def _check_silent(first: Member, holder: Member) -> None:
+    """Raises StateConflict where the holder is not as it was first seen: it lives."""
+    if (holder.counter, holder.process) != (first.counter, first.process):
+        raise StateConflict(
+            f"a controller is running already ({holder.process}, pid {holder.pid}); "
+            "there is one for a migration: stop that one first"
+        )
 
 
 async def _nothing() -> None:

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
-from dualwrite.control.membership import CONTROLLER
-from dualwrite.core.records import MEMBER
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
 from dualwrite.settings import Role, Settings
 from dualwrite.wiring.process import Parts, new_process_id, run, running
@@ -51,7 +49,7 @@ async def _controller(parts: Parts) -> None:
         metrics_port=parts.metrics_port,
     )
     async with running(parts, controller.run()):
-        if await _controls(parts):
+        if await _controls(parts, controller):
             await member.start()
             async with running(parts, member.run(), sweeper.run()):
                 parts.ready(Role.CONTROLLER)
@@ -63,11 +61,10 @@ async def _controller(parts: Parts) -> None:
         await queue.close()
 
 
-async def _controls(parts: Parts) -> bool:
+async def _controls(parts: Parts, controller: Controller) -> bool:
     """Wait until the controller's lease is ours; its holder of before may have died lately."""
     while not parts.stop.is_set():
-        held = await parts.records.read(MEMBER, CONTROLLER)
-        if held is not None and held.value.get("process") == parts.process_id:
+        if controller.controls:
             return True
         await parts.clock.sleep(0.1)
     return False

@@ -61,6 +61,60 @@ def test_a_stopped_controller_leaves_at_once() -> None:
     on_stage(go)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_lost_answer_does_not_begin_the_watch_anew(seed: int) -> None:
+    """Nor end it: whatever becomes of its questions and of its takes after the first answer, a
+    successor controls soon after lease and request life of its predecessor are over."""
+
+    async def go(stage: Stage) -> None:
+        random = Random(seed)
+        line = Line(stage.records)
+        stage.controller(line)
+        await stage.clock.advance(1)
+        line.cut = True
+        began = stage.clock.monotonic_seconds()
+        heir = stage.controller()
+        await stage.clock.advance(1)
+
+        async def flaky(operation: str, kind: str, name: str) -> Fault | None:
+            return random.choice([None, *Fault])
+
+        stage.records.hook = flaky
+
+        def controls() -> bool:
+            [record] = stage.records.seen(MEMBER)
+            return bool(record.value["process"] == "controller-2" and record.value["counter"] > 1)
+
+        await stage.clock.until(lambda: heir.done() or controls())
+        assert not heir.done(), heir.exception()
+        assert stage.clock.monotonic_seconds() - began < 15 + 10
+
+    on_stage(go)
+
+
+def test_who_lives_is_left_in_charge_through_lost_answers() -> None:
+    """The counter of a living controller moves between two answers, however many are lost."""
+
+    async def go(stage: Stage) -> None:
+        first = stage.controller()
+        await stage.clock.advance(1)
+        second = stage.controller()
+        await stage.clock.advance(0)
+        asked = 0
+
+        async def sparse(operation: str, kind: str, name: str) -> Fault | None:
+            nonlocal asked
+            asked += operation == "read"
+            return Fault.LOST_ANSWER if operation == "read" and asked % 10 else None
+
+        stage.records.hook = sparse
+        await stage.clock.until(second.done)
+        assert "running already" in str(second.exception())
+        assert not first.done()
+
+    on_stage(go)
+
+
 def test_stop_returns_when_the_lease_is_given_up() -> None:
     """Also while it is still waiting for a predecessor's lease to run out."""
 
