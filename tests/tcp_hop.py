@@ -14,7 +14,8 @@ RESET = struct.pack("ii", 1, 0)
 
 class TcpHop:
     """Passes bytes on while ``mode`` is "pass"; "hang" swallows what clients send, "deaf" what the
-    engine answers, and "reset" cuts connections off."""
+    engine answers, and "reset" cuts connections off. ``losses``: how many answers are still to be
+    lost, with their connections."""
 
     def __init__(self, engine: str) -> None:
         parts = urlsplit(engine)
@@ -23,6 +24,7 @@ class TcpHop:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._mode = "pass"
+        self.losses = 0
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -64,6 +66,10 @@ class TcpHop:
     def _pump(self, source: socket.socket, sink: socket.socket, swallowed: str) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
+                if swallowed == "deaf" and self._lost():
+                    self._cut(source)
+                    self._cut(sink)
+                    break
                 if self._mode != swallowed:
                     sink.sendall(data)
         for sock in (source, sink):
@@ -71,6 +77,12 @@ class TcpHop:
                 self._open.discard(sock)
             with suppress(OSError):
                 sock.close()
+
+    def _lost(self) -> bool:
+        with self._lock:
+            lost = self.losses > 0
+            self.losses -= lost
+            return lost
 
     def _cut(self, sock: socket.socket) -> None:
         with suppress(OSError):

@@ -17,6 +17,7 @@ from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.records import STATE, load
 from dualwrite.core.spec import IndexSpec, MigratedTable, Migration, TableSide
 from dualwrite.core.spec_checks import warnings
+from dualwrite.starting import tried
 
 ACTIVE_SECONDS_MAX = 120.0
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
@@ -120,7 +121,8 @@ class Preflight:
 
     async def _done(self) -> frozenset[str]:
         """Tables whose old side nobody reads or writes any more."""
-        states = [load(TableState, record.value) for record in await self._records.list(STATE)]
+        held = await tried(self._clock, lambda: self._records.list(STATE))
+        states = [load(TableState, record.value) for record in held]
         return frozenset(state.table for state in states if state.phase is Phase.DONE)
 
     async def _apply_side(self, side: TableSide) -> list[str]:
@@ -160,7 +162,9 @@ class Preflight:
 
     async def _describe(self, name: str) -> dict[str, Any] | None:
         try:
-            answer = await self._dynamo.call("DescribeTable", {"TableName": name})
+            answer = await tried(
+                self._clock, lambda: self._dynamo.call("DescribeTable", {"TableName": name})
+            )
         except Refused as error:
             if error.code == "ResourceNotFoundException":
                 return None

@@ -11,7 +11,8 @@ from dualwrite.adapters.connection import Address, Limits, Reply
 from dualwrite.adapters.pool import Pool
 from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
 from dualwrite.core.endpoints import endpoint_problem
-from dualwrite.core.errors import OutcomeUnknown, Refused
+from dualwrite.core.errors import OutcomeUnknown, Refused, Unanswered
+from dualwrite.core.operations import OPERATIONS, Action
 from dualwrite.core.ports import Clock, Dynamo
 
 API = "DynamoDB_20120810."
@@ -60,11 +61,17 @@ class WireClient(Dynamo):
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one operation and return its answer.
 
-        Raises Refused, Unreachable or OutcomeUnknown; a 5xx is an unknown outcome.
+        Raises Refused, Unreachable or OutcomeUnknown, of a read Unanswered; a 5xx is an unknown
+        outcome.
         """
         api = STREAMS_API if operation in STREAMS_OPERATIONS else API
-        reply = await self.send(api + operation, orjson.dumps(request))
-        return answer_of(operation, reply)
+        try:
+            reply = await self.send(api + operation, orjson.dumps(request))
+            return answer_of(operation, reply)
+        except OutcomeUnknown as error:
+            if OPERATIONS[operation].action is Action.READ:
+                raise Unanswered(str(error)) from error
+            raise
 
     async def send(self, target: str, body: bytes) -> Reply:
         """Send one signed request, e.g. to "DynamoDB_20120810.PutItem", and return what came.

@@ -21,6 +21,7 @@ from dualwrite.core.errors import (
     Refused,
     SpecError,
     StateConflict,
+    Unanswered,
     Unreachable,
     UnusableFile,
 )
@@ -222,6 +223,8 @@ def explain(error: DualwriteError) -> tuple[Exit, str]:
             return Exit.FAILED, line
         case Unreachable():
             return Exit.UNREACHABLE, f"the engine cannot be reached: {line}"
+        case Unanswered():
+            return Exit.UNREACHABLE, f"the engine did not answer: {line}"
         case OutcomeUnknown():
             return Exit.UNREACHABLE, f"the engine did not answer; look before you repeat: {line}"
         case Refused():

@@ -16,6 +16,7 @@ from dualwrite.core.ports import Clock
 from dualwrite.core.spec import Migration
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
 from dualwrite.settings import Settings
+from dualwrite.starting import TRIES_MAX
 
 START_SECONDS_MAX = 30.0
 """For Python and its modules on a machine that is busy."""
@@ -60,10 +61,10 @@ def stop_on_signals() -> asyncio.Event:
 
 
 def ready_seconds_max(settings: Settings, migration: Migration) -> float:
-    """How long a part may take that waits for nobody else: to be registered it asks the engine,
-    each time for as long as a request or, for its lease, half of that may take."""
+    """How long a part may take that waits for nobody else: what it asks of the engine, and its
+    registration under a lease, may each have to be tried again."""
     asks = migration.timeout_seconds_max + REQUEST_MARGIN_SECONDS + 2 * settings.lease_seconds
-    return START_SECONDS_MAX + asks
+    return START_SECONDS_MAX + TRIES_MAX * asks
 
 
 class Supervisor:

@@ -30,6 +30,7 @@ from dualwrite.core.errors import (
 from dualwrite.core.ports import Clock, Metrics, Record, Records, TableSizes
 from dualwrite.core.records import MEMBER, Member, load
 from dualwrite.core.spec import Migration
+from dualwrite.starting import tried
 
 log = structlog.get_logger()
 
@@ -138,7 +139,7 @@ class Controller:
         """Take the lease, if need be after having watched it run out and the last request of its
         holder end. Raises StateConflict where its holder lives, and EngineError where the engine
         cannot be asked at the start."""
-        await self._held()
+        await tried(self._clock, self._held)
         first: Member | None = None
         since, said = 0.0, ""
         while True:

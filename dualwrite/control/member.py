@@ -8,10 +8,17 @@ import structlog
 from dualwrite.control.lease import Lease
 from dualwrite.control.tasks import together, within
 from dualwrite.core import metric_names, records
-from dualwrite.core.errors import EngineError, LeaseExpired, OutcomeUnknown, StateConflict
+from dualwrite.core.errors import (
+    EngineError,
+    LeaseExpired,
+    OutcomeUnknown,
+    StateConflict,
+    Unanswered,
+)
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Clock, Metrics, Records
 from dualwrite.core.spec import Migration
+from dualwrite.starting import tried
 
 TICKS_A_POLL = 4
 """How often between two polls it is looked whether an acknowledgement has become due."""
@@ -135,6 +142,8 @@ class Member:
         see us yet has written its state before we read. Raises EngineError, StateConflict."""
         try:
             await self._register()
+        except OutcomeUnknown as error:
+            raise Unanswered(f"this process could not be registered: {error}") from error
         except StateConflict as error:
             raise StateConflict(
                 f"a member {self._process_id} is registered already: each start of a process "
@@ -175,9 +184,9 @@ class Member:
     async def _register(self) -> None:
         try:
             await self._lease.take(expected=0)
-        except OutcomeUnknown:
+        except EngineError:
             # Slow starts are common where everything starts at once; this looks before it writes.
-            await self._lease.renew()
+            await tried(self._clock, self._lease.renew)
 
     # -- polling ---------------------------------------------------------------------------
 

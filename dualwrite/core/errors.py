@@ -71,6 +71,10 @@ class OutcomeUnknown(EngineError):
     """The request was sent and no answer came, or a 5xx did: it may have been applied."""
 
 
+class Unanswered(OutcomeUnknown):
+    """No answer came to a read or a registration: it may be asked again without another look."""
+
+
 class CutOff(OutcomeUnknown):
     """We gave up waiting because this process stops."""
 

@@ -27,6 +27,7 @@ from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock, Lane, Records
 from dualwrite.core.spec import Migration
 from dualwrite.settings import Role, Settings
+from dualwrite.starting import tried
 from dualwrite.wiring.clients import (
     CONTROL_CONNECTIONS_MAX,
     Engines,
@@ -154,7 +155,7 @@ async def _process(settings: Settings, main: Callable[[Parts], Awaitable[None]])
         dynamo = engines.tables(settings.upstream_connections_max)
         control = engines.home(CONTROL_CONNECTIONS_MAX)
         records = ControlTable(control, migration.control_table, clock=clock)
-        await require(records, migration)
+        await tried(clock, lambda: require(records, migration))
         metrics = PrometheusMetrics()
         with port_in_use("--metrics-port", settings.metrics_port):
             readiness = Readiness()
