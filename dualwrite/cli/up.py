@@ -47,6 +47,7 @@ from dualwrite.settings import (
     parse,
     serving_arguments_of,
 )
+from dualwrite.wiring.files import checked
 
 PARTS_MAX = 64
 
@@ -95,12 +96,13 @@ def up(
 
 
 async def _up(settings: Settings, proxies: int, consumers: int, tell: Tell) -> None:
+    migration = checked(settings)
     async with wiring.preflight(settings) as preflight:
         report = await preflight.check()
     if not report.ready:
         raise NotReady("the tables are not ready; see: dualwrite check, dualwrite check --apply")
     stop = stop_on_signals()
-    seconds_max = ready_seconds_max(settings, wiring.load(settings))
+    seconds_max = ready_seconds_max(settings, migration)
     with ExitStack() as ports:
         parts = parts_of(settings, proxies, consumers, seconds_max, ports)
         await Supervisor(parts, SystemClock(), tell).run(stop)

@@ -13,7 +13,7 @@ from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.supervisor import Part, Supervisor, ready_seconds_max, stop_on_signals
 from dualwrite.settings import Role, Settings
-from dualwrite.wiring.clients import load
+from dualwrite.wiring.files import checked
 from dualwrite.wiring.process import port_in_use
 
 log = structlog.get_logger()
@@ -64,10 +64,10 @@ def worker_parts(
 
 
 async def serve(settings: Settings, common: tuple[str, ...], workers: int) -> None:
-    """Run the workers of ``dualwrite proxy`` until a signal; raises SpecError, NotReady,
-    PortInUse."""
+    """Run the workers of ``dualwrite proxy`` until a signal; raises SpecError, UnusableFile,
+    NotReady, PortInUse."""
     logs.configure()
-    seconds_max = ready_seconds_max(settings, load(settings))
+    seconds_max = ready_seconds_max(settings, checked(settings))
     stop = stop_on_signals()
     with reserved(settings.host, settings.port) as port:
         parts = worker_parts("proxy", common, workers, port, seconds_max, settings.metrics_port)

@@ -25,7 +25,7 @@ from dualwrite.wiring.clients import (
 )
 from verifier.gatekeeper import Gates
 
-__all__ = ["NoControlTable", "Plane", "load", "plane", "preflight"]
+__all__ = ["NoControlTable", "Plane", "plane", "preflight"]
 
 
 @dataclass(frozen=True, slots=True)

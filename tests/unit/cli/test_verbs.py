@@ -221,6 +221,20 @@ def test_a_missing_spec_is_one_line(verb: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", [("proxy", "--workers", "2"), ("up",)])
+@pytest.mark.parametrize("files", [("--keys",), ("--tls-cert", "--tls-key")])
+def test_a_missing_file_is_told_before_anything_is_started(
+    verb: tuple[str, ...], files: tuple[str, ...]
+) -> None:
+    """A usage error in one line that names it, before even the engine is asked."""
+    given = [part for option in files for part in (option, "nowhere.file")]
+    where = ("--spec", str(SPEC), "--endpoint", "http://127.0.0.1:1")
+    result = CliRunner().invoke(app, [*verb, *where, *given])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("dualwrite: nowhere.file")
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("verb", ["check", "status", "proxy", "consume", "control", "up"])
 def test_an_engine_that_does_not_answer_is_one_line(verb: str) -> None:
     """Nobody listens on port 1: exit code 4, one plain line."""
