@@ -8,6 +8,11 @@ from dualwrite.core.errors import UnusableFile
 
 def context_for(certificate: Path, key: Path) -> ssl.SSLContext:
     """What a server listens with, TLS 1.2 or later. Raises UnusableFile."""
+    for path in (certificate, key):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise UnusableFile(f"{path}: cannot be read: {error.strerror}") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

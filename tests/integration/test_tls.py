@@ -132,7 +132,6 @@ def broken(change: Callable[[Path, Path], Any], tmp_path: Path) -> tuple[Path, P
 @pytest.mark.parametrize(
     "change",
     [
-        lambda certificate, key: key.unlink(),
         lambda certificate, key: certificate.write_text(""),
         lambda certificate, key: issue(trustme.CA(), certificate, key.with_name("other")),
     ],
@@ -140,8 +139,18 @@ def broken(change: Callable[[Path, Path], Any], tmp_path: Path) -> tuple[Path, P
 def test_files_that_do_not_fit_leave_the_context_as_it_was(
     tmp_path: Path, change: Callable[[Path, Path], Any]
 ) -> None:
-    """A key that is gone, an empty chain, a key of another certificate."""
+    """An empty chain, a key of another certificate."""
     good = broken(lambda certificate, key: None, tmp_path)
     context = tls.context_for(*good)
     with pytest.raises(UnusableFile, match=r"cert\.pem and .*key\.pem: are no certificate chain"):
         tls.renew(context, *broken(change, tmp_path))
+
+
+@pytest.mark.parametrize("gone", ["cert.pem", "key.pem"])
+def test_of_two_files_the_one_that_lacks_is_named(tmp_path: Path, gone: str) -> None:
+    """And not the other one, nor what is wrong with a pair."""
+    good = broken(lambda certificate, key: None, tmp_path)
+    (tmp_path / gone).unlink()
+    with pytest.raises(UnusableFile) as refused:
+        tls.context_for(*good)
+    assert str(refused.value) == f"{tmp_path / gone}: cannot be read: No such file or directory"
