@@ -132,7 +132,7 @@ def test_a_slow_engine_is_asked_for_no_more_than_it_renews() -> None:
 
     async def go() -> None:
         scene = Scene()
-        await scene.put(*(f"k{number}" for number in range(10 * WRITES_MAX)))
+        await scene.put(*(f"k{number}" for number in range(20 * WRITES_MAX)))
         scene.slow_seconds = SILENCE_SECONDS / 6
         held: dict[str, str] = {}
 
@@ -144,7 +144,7 @@ def test_a_slow_engine_is_asked_for_no_more_than_it_renews() -> None:
                 await scene.clock.sleep(TURN_SECONDS)
 
         tasks = [asyncio.create_task(works(name)) for name in ("one", "two")]
-        await scene.clock.advance(SILENCE_SECONDS * 6)
+        await scene.clock.advance(SILENCE_SECONDS * 8)
         for task in tasks:
             assert not task.done(), task.exception()
             task.cancel()

@@ -347,6 +347,48 @@ def test_stop_refuses_new_work_waits_for_the_old_and_deregisters() -> None:
     asyncio.run(go())
 
 
+def test_a_late_renewal_of_its_own_does_not_keep_a_member_registered() -> None:
+    """It may arrive between the look at the record and its removal; the next move need not wait."""
+
+    async def go() -> None:
+        records, clock = MemoryRecords(), VirtualClock()
+        subject = member(records, clock)
+        async with running(subject, clock):
+            [held] = records.seen(MEMBER)
+            late = iter([held])
+
+            async def arrives(operation: str, kind: str, name: str) -> None:
+                if operation == "delete" and next(late, None):
+                    records.put(MEMBER, held.name, held.value)
+
+            records.hook = arrives
+            await clock.drive(subject.stop())
+            assert not records.seen(MEMBER)
+
+    asyncio.run(go())
+
+
+def test_a_member_never_removes_what_is_anothers() -> None:
+    """A process that took the name over stays registered."""
+
+    async def go() -> None:
+        records, clock = MemoryRecords(), VirtualClock()
+        subject = member(records, clock)
+        async with running(subject, clock):
+            [held] = records.seen(MEMBER)
+
+            async def taken_over(operation: str, kind: str, name: str) -> None:
+                if operation == "delete":
+                    records.put(MEMBER, held.name, {**held.value, "process": "another"})
+
+            records.hook = taken_over
+            await clock.drive(subject.stop())
+            [left] = records.seen(MEMBER)
+            assert left.value["process"] == "another"
+
+    asyncio.run(go())
+
+
 def test_stop_with_work_in_flight_leaves_the_record_to_run_out() -> None:
     """Work that does not end is waited for by the controller, as for a dead process."""
 
