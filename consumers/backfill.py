@@ -91,6 +91,8 @@ class Backfill:
         self._orders: dict[str, BackfillOrder] = {}
         self._complete: dict[str, str] = {}
         """By table: the scan that is known to be complete."""
+        self._unfinished: dict[str, str] = {}
+        """By table: the scan that was seen before its end, which alone is news here."""
         self._pages = Pages(dynamo, copier, consumers, clock, metrics, effort, pace)
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -141,9 +143,11 @@ class Backfill:
         self._show(table, order, segments.values())
         if progress_of(order, segments.values()).complete:
             self._complete[table.name] = order.scan
-            log.info("backfill complete", table=table.name, run=order.scan)
+            if self._unfinished.get(table.name) == order.scan:
+                log.info("backfill complete", table=table.name, run=order.scan)
             return
-        if not self._may_run(table, order):
+        self._unfinished[table.name] = order.scan
+        if not self._may_begin(table, order):
             return
         free = [
             number
@@ -248,8 +252,11 @@ class Backfill:
         self, table: MigratedTable, order: BackfillOrder, number: int, owned: _Owned
     ) -> None:
         def ask() -> BackfillOrder:
-            if not self._may_run(table, order):
-                raise NotNow(f"the copy of {table.name} is paused, split anew or out of its phase")
+            if not self._is_wanted(table, order):
+                raise NotNow(f"the copy of {table.name} is paused or split anew")
+            phase = self._epochs.current(table.name).phase
+            if phase is not Phase.MIRROR_OLD:
+                raise NotNow(f"table {table.name} is in {phase.value}")
             return self._orders[table.name]
 
         begun = self._clock.monotonic_seconds()
@@ -272,10 +279,13 @@ class Backfill:
         )
         owned.looks = 2 * counts[Copied.PRESENT] > len(items)
 
-    def _may_run(self, table: MigratedTable, begun: BackfillOrder) -> bool:
+    def _is_wanted(self, table: MigratedTable, begun: BackfillOrder) -> bool:
         """Whether the scan that an order began is still what is wanted."""
         order = self._orders.get(table.name)
-        if order is None or order.scan != begun.scan or order.wanted != RUN:
+        return order is not None and order.scan == begun.scan and order.wanted == RUN
+
+    def _may_begin(self, table: MigratedTable, order: BackfillOrder) -> bool:
+        if not self._is_wanted(table, order):
             return False
         try:
             return self._epochs.current(table.name).phase is Phase.MIRROR_OLD

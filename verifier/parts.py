@@ -112,8 +112,8 @@ class SharedPasses:
         }
 
     async def run(self) -> Tally:
-        """Share out, and wait. Raises LeaderChanged; an engine or queue that is away is waited for,
-        and who ordered the sweep says for how long."""
+        """Share out, and wait. Raises LeaderChanged, LeaseExpired; an engine or queue that is away
+        is waited for, and who ordered the sweep says for how long."""
         await self._forget(ours=False)
         while True:
             if not self._leads():

@@ -97,8 +97,8 @@ class Passes:
         *,
         leads: Callable[[], bool],
     ) -> None:
-        """``leads`` says whether ``leader`` is known to lead still; ``repairs`` is None where there
-        is no follower to repair."""
+        """``leads`` says whether ``leader`` leads still, or raises LeaseExpired where nobody here
+        knows; ``repairs`` is None where there is no follower to repair."""
         self.tally = Tally()
         self._table = table
         self._leader = leader
@@ -113,14 +113,15 @@ class Passes:
         self._repairs_put = 0
 
     async def run(self) -> Tally:
-        """Compare everything. Raises LeaderChanged; failed reads are counted, not raised."""
+        """Compare everything. Raises LeaderChanged, LeaseExpired; failed reads are counted, not
+        raised."""
         for side in self._table.sides:
             await self._scan(side)
         await self._look_again()
         return self.tally
 
     async def run_part(self, side: Side, segment: int, segments: int) -> Tally:
-        """Compare one segment of one side. Raises LeaderChanged."""
+        """Compare one segment of one side. Raises LeaderChanged, LeaseExpired."""
         await self._scan_segment(side, segment, segments)
         await self._look_again()
         return self.tally

@@ -50,8 +50,10 @@ POLL_SECONDS = 0.25
 RENEW_SECONDS = 0.5
 CALLS_MAX = 8
 """Reads in flight at once, over all tables: the sweep's share of the tables' capacity."""
-ATTEMPTS_MAX = 2
+MOVES_MAX = 2
 """A sweep whose leader changed under it begins again once."""
+LAPSES_MAX = 10
+"""One whose process lost its lease begins again more often: nothing has moved for that."""
 FINAL_WRITES_MAX = 10
 
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
@@ -206,7 +208,8 @@ class Sweeper:
         self._log.info("sweep done", table=table.name, clean=result.clean, **_counts(result))
 
     async def _sweep(self, table: MigratedTable, claim: _Claim) -> SweepResult:
-        for attempt in range(1, ATTEMPTS_MAX + 1):
+        moves = lapses = 0
+        while moves < MOVES_MAX and lapses < LAPSES_MAX:
             claim.passes = None
             claim.result = SweepResult(run=claim.result.run, started_ms=self._clock.wall_ms())
             try:
@@ -218,11 +221,15 @@ class Sweeper:
                     backfill_run=await self._told(self._backfilled, table),
                     gaps=await self._told(self._gaps, table),
                 )
-                claim.passes = await self._passes(table, state, f"{claim.result.run}-{attempt}")
+                attempt = f"{claim.result.run}-{moves + lapses + 1}"
+                claim.passes = await self._passes(table, state, attempt)
                 return _with(claim.result, await claim.passes.run())
-            except (LeaderChanged, LeaseExpired) as error:
-                reason = "the lead moved" if isinstance(error, LeaderChanged) else "lease expired"
-                self._log.warning("sweep interrupted", table=table.name, reason=reason, n=attempt)
+            except LeaderChanged:
+                moves += 1
+                self._interrupted(table, "the lead moved", moves)
+            except LeaseExpired:
+                lapses += 1
+                self._interrupted(table, "the lease of this process ran out", lapses)
             except EngineError as error:
                 self._log.warning("sweep failed", table=table.name, error=str(error))
                 break
@@ -233,6 +240,9 @@ class Sweeper:
         tally = claim.passes.tally if claim.passes is not None else Tally()
         tally.errors += 1
         return _with(claim.result, tally)
+
+    def _interrupted(self, table: MigratedTable, reason: str, n: int) -> None:
+        self._log.warning("sweep interrupted", table=table.name, reason=reason, n=n)
 
     async def _state(self, table: MigratedTable) -> TableState:
         """The state, also where the lease takes a moment to come back. Raises LeaseExpired."""
@@ -249,10 +259,7 @@ class Sweeper:
         leader = state.phase.leader
 
         def leads() -> bool:
-            try:
-                return self._epochs.current(table.name).phase.leader is leader
-            except LeaseExpired:
-                return False
+            return self._epochs.current(table.name).phase.leader is leader
 
         if self._queue is not None:
             segments = await self._told(self._segments, table)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dualwrite.core import metric_names
 from dualwrite.core.errors import THROTTLED, Refused
@@ -182,7 +183,8 @@ def test_a_killed_consumers_segments_are_taken_over(world: World) -> None:
 @pytest.mark.parametrize("together", [1, 20])
 def test_a_page_that_breaks_off_goes_on_where_it_was(world: World, together: int) -> None:
     """A process whose lease runs out again and again in the middle of a page ends it all the same:
-    what was copied before is looked at, and not written once more."""
+    what was copied before is looked at, and not written once more. It keeps its segment, and
+    nothing is told of a pause; the end is told once, by who saw it come."""
 
     async def go() -> None:
         fill(world, 120)
@@ -201,12 +203,19 @@ def test_a_page_that_breaks_off_goes_on_where_it_was(world: World, together: int
 
         dynamo.before = breaks_off
         world.order_backfill(world.notes, together=together)
-        async with world.consuming(world.consumer(dynamo=dynamo)):
-            await world.until(lambda: world.backfilled(world.notes))
-            await world.drained()
+        with capture_logs() as logged:
+            async with world.consuming(world.consumer(dynamo=dynamo)):
+                await world.until(lambda: world.backfilled(world.notes))
+                await world.drained()
+            async with world.consuming(world.consumer(dynamo=dynamo)):
+                await world.drained()
         assert world.equal(world.notes)
         assert len(copied) == 120
         assert copied.total() < 240
+        told = Counter(line["event"] for line in logged)
+        assert told["segment begins"] == len(world.segments(world.notes))
+        assert told["backfill stands"] == 0
+        assert told["backfill complete"] == 1
 
     run(go())
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
@@ -25,7 +26,7 @@ from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import HeldStates, ListedParents, ListedRepairs, migration
 from verifier.holding import SILENCE_SECONDS
-from verifier.sweep import Sweeper
+from verifier.sweep import MOVES_MAX, Sweeper
 
 
 class EmptyTables:
@@ -265,6 +266,33 @@ def test_a_lost_answer_does_not_make_a_sweep_worthless(kind: str) -> None:
         assert scene.result is not None
         assert scene.result.clean
         assert scene.result.backfill_run == "fill-1"
+        await scene.end()
+
+    asyncio.run(go())
+
+
+def test_a_lapse_of_the_lease_is_no_move_of_the_lead() -> None:
+    """It is told as what it is, and however often it comes the sweep is begun again: nothing that
+    was compared has lost its meaning for good."""
+
+    async def go() -> None:
+        scene = Scene(seconds=2.0)
+        with capture_logs() as logged:
+
+            def reasons() -> list[str]:
+                return [one["reason"] for one in logged if one["event"] == "sweep interrupted"]
+
+            scene.start("one")
+            scene.order()
+            for n in range(1, MOVES_MAX + 2):
+                await scene.clock.advance(1.0)
+                scene.epochs.lease = False
+                await scene.clock.until(lambda n=n: len(reasons()) == n)  # type: ignore[misc]
+                scene.epochs.lease = True
+            await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert scene.result.clean
+        assert reasons() == ["the lease of this process ran out"] * (MOVES_MAX + 1)
         await scene.end()
 
     asyncio.run(go())
