@@ -1,7 +1,10 @@
 """The ``dualwrite`` command: one verb a file, and only the verb that is asked for is loaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -51,18 +54,33 @@ class Verbs(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_AS_JSON] = "--json" in args
-        return super().parse_args(ctx, args)
+        if not args:
+            return super().parse_args(ctx, args)  # that shows the help
+        with _told(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """A wrong command line is told like every other error."""
-        try:
+        with _told(ctx):
             return super().invoke(ctx)
-        except TyperException as error:
-            where = getattr(error, "ctx", None) or ctx
-            text = " ".join(error.format_message().split()).rstrip(".")
-            line = f"{text}; see: {where.command_path} --help"
-            tell_error(line, error.exit_code, as_json=ctx.meta[_AS_JSON])
-            raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _told(ctx: Any) -> Iterator[None]:
+    """A wrong command line is told like every other error."""
+    try:
+        yield
+    except TyperException as error:
+        where = getattr(error, "ctx", None) or ctx
+        text = " ".join(error.format_message().split()).rstrip(".")
+        line = f"{text}; see: {where.command_path} --help"
+        tell_error(line, error.exit_code, as_json=ctx.meta[_AS_JSON])
+        raise typer.Exit(error.exit_code) from None
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"dualwrite {version('dualwrite')}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -71,7 +89,14 @@ app = typer.Typer(
 
 
 @app.callback()
-def main() -> None:
+def main(
+    asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Move a live DynamoDB application from one table design to another."""
 
 

@@ -1,6 +1,7 @@
 """What the verbs ask for, and what their exit codes and answers say."""
 
 import json
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,26 @@ def test_every_verb_explains_itself(verb: str) -> None:
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+def test_the_version_is_shown() -> None:
+    """That of the package which is installed."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout == f"dualwrite {version('dualwrite')}\n"
+
+
+@pytest.mark.parametrize("arguments", [("--bogus",), ("--bogus", "status", "--json")])
+def test_an_option_that_does_not_exist_is_one_line_before_a_verb_too(
+    arguments: tuple[str, ...],
+) -> None:
+    """Plain, like every other error, and in JSON where that was asked for."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("dualwrite: No such option: --bogus")
+    assert result.stderr.count("\n") == 1
+    if "--json" in arguments:
+        assert json.loads(result.stdout)["exit"] == 2
 
 
 @pytest.mark.parametrize(
