@@ -47,7 +47,7 @@ class Finding:
 
     table: str
     subject: str
-    """table, old table, keys, stream, control table, warning, or the name of an index."""
+    """table, old table, keys, stream, control table, design, or the name of an index."""
     standing: Standing
     detail: str
     mend: str = ""
@@ -90,8 +90,7 @@ class Preflight:
                     findings += side_findings(table, side, described)
         findings.append(control)
         findings += [
-            Finding("the spec", "warning", Standing.NOTE, text)
-            for text in warnings(self._migration)
+            Finding("the spec", "design", Standing.NOTE, text) for text in warnings(self._migration)
         ]
         return Report(tuple(findings))
 

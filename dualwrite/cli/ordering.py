@@ -25,7 +25,8 @@ from dualwrite.settings import Settings, parse
 WAIT_SECONDS = 900.0
 
 WaitOption = Annotated[
-    float, typer.Option("--wait", help="Seconds to wait for the outcome.", metavar="SECONDS")
+    float,
+    typer.Option("--wait", min=1.0, help="Seconds to wait for the outcome.", metavar="SECONDS"),
 ]
 
 

@@ -132,12 +132,14 @@ def test_apply_makes_everything_ready_and_may_be_repeated(boto: Any, migration: 
 
 
 def test_an_index_that_finds_nothing_is_told(boto: Any, migration: Migration) -> None:
-    """A local index over a part of the hash key is a note, and no obstacle."""
+    """A local index over a part of the hash key is a note, and no obstacle; one severity is told,
+    not two."""
     create_old(boto, migration)
     report = asyncio.run(preflight(boto, migration).apply())
     notes = [entry for entry in report.findings if entry.standing is Standing.NOTE]
     assert len(notes) == 1
     assert "part_id-index" in notes[0].detail
+    assert (notes[0].table, notes[0].subject) == ("the spec", "design")
 
 
 def test_an_old_table_is_never_created(boto: Any, migration: Migration) -> None:

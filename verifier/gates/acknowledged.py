@@ -12,6 +12,8 @@ def acknowledged(seen: Evidence) -> GateVerdict:
     state before the present one; the controller removes members that are dead."""
     if seen.members is None:
         return unknown(GATE, "the members")
+    if not seen.members:
+        return opened(GATE, "no process is registered, so none works under another epoch")
     late = sorted(
         name
         for name, member in seen.members.items()

@@ -200,6 +200,14 @@ def test_a_share_is_a_percentage(service: Service, percent: str) -> None:
         (("flip", "--reason", " "), "flip needs a reason; it goes to the audit"),
         (("flip",), "Missing option '--reason'; see: "),
         (("reads", "101"), "percent"),
+        (
+            ("verify", "--wait", "0"),
+            "Invalid value for '--wait': Input should be greater than or equal to 1",
+        ),
+        (
+            ("flip", *REASON, "--wait", "-1"),
+            "Invalid value for '--wait': Input should be greater than or equal to 1",
+        ),
         (("status", "--endpoint", ""), "no engine is named"),
         (("status", "--endpoint", "http://127.0.0.1:99999"), "is no URL of an engine: Port out"),
         (("status", "--endpoint", "http://[::1"), "is no URL of an engine"),

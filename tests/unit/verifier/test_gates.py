@@ -232,6 +232,12 @@ def test_every_gate_says_why_it_exists() -> None:
         assert gate.__doc__, name
 
 
+def test_where_nobody_works_nobody_is_said_to_have_acknowledged() -> None:
+    """A gate that is open because no process is there says so."""
+    verdict = ALL["acknowledged"](replace(GOOD, members={}))
+    assert verdict.reason.startswith("no process is registered")
+
+
 def test_an_in_place_table_has_one_stream() -> None:
     """An in-place table is not asked for a second stream."""
     seen = replace(GOOD, table=votes(), streams={Side.OLD: STREAM})
