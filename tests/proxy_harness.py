@@ -110,10 +110,11 @@ def a_migration(prefix: str) -> Migration:
 def create_table(boto: Any, side: TableSide, name: str | None = None) -> None:
     """Create a physical table as the spec has it, stream on."""
     attributes = {a.name: a.type for a in side.keys.attributes}
-    indexes = []
+    indexes: dict[str, list[dict[str, Any]]] = {}
     for index in side.indexes:
         attributes |= {a.name: a.type for a in index.keys.attributes}
-        indexes.append(
+        kind = "LocalSecondaryIndexes" if index.local else "GlobalSecondaryIndexes"
+        indexes.setdefault(kind, []).append(
             {
                 "IndexName": index.name,
                 "KeySchema": schema_of(index.keys),
@@ -128,7 +129,7 @@ def create_table(boto: Any, side: TableSide, name: str | None = None) -> None:
         ],
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        **({"LocalSecondaryIndexes": indexes} if indexes else {}),
+        **indexes,
     )
 
 

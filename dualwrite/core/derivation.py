@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dualwrite.core.items import AttributeValue, Item
+from dualwrite.core.items import HASH_BYTES_MAX, RANGE_BYTES_MAX, AttributeValue, Item
 from dualwrite.core.spec import LookupHow, MigratedTable, ParentLookup
 
 SEPARATOR = "#"
 """The one separator of composite keys; the spec may not choose another yet."""
-PART_BYTES_MAX = 1024
-"""AWS: a range key holds 1 to 1024 bytes, and a mapping's parts become range keys of local
-indexes."""
-HASH_BYTES_MAX = 2048
-"""AWS: a hash key holds 1 to 2048 bytes."""
+PART_BYTES_MAX = RANGE_BYTES_MAX
+"""A mapping's parts become range keys of local indexes."""
 KNOWN_MAX = 4096
 """Old ids whose derived attributes are remembered for each table."""
 
@@ -190,7 +187,7 @@ def _bytes_max(table: MigratedTable, name: str) -> int:
         for schema in keys
         for attribute, kind in schema.roles
     )
-    return PART_BYTES_MAX if is_range else HASH_BYTES_MAX
+    return RANGE_BYTES_MAX if is_range else HASH_BYTES_MAX
 
 
 def _part_problem(name: str, text: str, bytes_max: int) -> Problem | None:

@@ -26,6 +26,12 @@ PAGE = "dw_page"
 """Marks a page key that is pinned to the side which is not the client's own."""
 HIDDEN = frozenset({STAMP, OTHER})
 
+HASH_BYTES_MAX = 2048
+"""AWS: a hash key holds 1 to 2048 bytes."""
+RANGE_BYTES_MAX = 1024
+"""AWS: a range key holds 1 to 1024 bytes."""
+UTF8_BYTES_MAX = 4
+"""The most that one character takes."""
 ITEM_BYTES_MAX = 400 * 1024
 """AWS: "the maximum item size in DynamoDB is 400 KB"."""
 
@@ -69,6 +75,11 @@ class KeySchema:
     def names(self) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in self.attributes)
 
+    def bytes_max(self, attribute: KeyAttribute) -> int:
+        """How long the value of one of these attributes may be."""
+        is_hash = attribute is self.hash or attribute in self.more_hashes
+        return HASH_BYTES_MAX if is_hash else RANGE_BYTES_MAX
+
 
 def key_of(item: Mapping[str, AttributeValue], schema: KeySchema) -> Key:
     """The key attributes of ``item``; raises KeyError where one is absent."""
@@ -91,6 +102,14 @@ def key_from_token(token: str, schema: KeySchema) -> Key:
         attribute.name: {kind: value}
         for attribute, (kind, value) in zip(schema.attributes, parts, strict=True)
     }
+
+
+def exceeds(value: AttributeValue, attribute: KeyAttribute, schema: KeySchema) -> bool:
+    """Whether a value, of the attribute's own type, is longer than its place in a key allows."""
+    content: str = value[attribute.type]
+    if len(content) * UTF8_BYTES_MAX <= RANGE_BYTES_MAX or attribute.type == "N":
+        return False  # surely short, as nearly all are: nothing is encoded
+    return _value_bytes(value) > schema.bytes_max(attribute)
 
 
 def canonical_number(text: str) -> str:

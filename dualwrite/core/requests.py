@@ -15,12 +15,12 @@ from dualwrite.core.expressions import (
     check_key_paths,
     check_placeholders,
     check_unused,
-    check_value,
     names_written,
     parse_condition,
     parse_update,
 )
-from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema, key_of
+from dualwrite.core.items import Item, Key, KeySchema, key_of
+from dualwrite.core.key_values import Misfit, check_index_keys, check_key, check_key_of_item
 from dualwrite.core.legacy import Meant, check_mixture, write_meant
 from dualwrite.core.phases import Side
 from dualwrite.core.shapes import shaped
@@ -32,11 +32,6 @@ Body = dict[str, Any]
 HIDDEN_PREFIX = "dw_"
 MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
 """In an update: what makes an item where none is."""
-
-
-class Misfit(ValidationError):
-    """A value that its table cannot hold: of a transaction it is a reason to cancel, where other
-    errors of a request are told as they are (DynamoDB Local and AWS alike)."""
 
 
 class Verb(StrEnum):
@@ -134,8 +129,8 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
     _check_expressions(body)
     update = _update_to_judge(body, schema)
     if verb is Verb.PUT:
-        _check_key_of_item(source, schema)
-        _check_index_keys(source, table.side(dialect))
+        check_key_of_item(source, schema)
+        check_index_keys(source, table.side(dialect))
     else:
         check_key(source, schema)
     if update is not None:
@@ -143,7 +138,7 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
     if operation:
         _refuse_key_paths(body, table.side(dialect))
     if meant is not None and meant.update is not None:
-        _check_index_keys(_values_put(meant.update), table.side(dialect))
+        check_index_keys(_values_put(meant.update), table.side(dialect))
     return Wish(verb, table, dialect, key_of(source, schema), body, meant)
 
 
@@ -222,73 +217,6 @@ def _values_put(update: Update) -> Item:
         for action in update.sets
         if isinstance(action.value, Literal)
     }
-
-
-def _check_index_keys(item: Item, side: TableSide) -> None:
-    """An index's key may lack in an item; one that is there has its type and is not empty.
-
-    Judged here, for the engine judges a whole batch at once and the proxy may send it in parts.
-    """
-    for index in side.indexes:
-        for attribute in index.keys.attributes:
-            value = item.get(attribute.name)
-            if value is None or attribute.name in side.keys.names:
-                continue
-            if attribute.type not in value:
-                raise Misfit(
-                    "One or more parameter values were invalid: Type mismatch for Index Key "
-                    f"{attribute.name} Expected: {attribute.type} Actual: {next(iter(value))} "
-                    f"IndexName: {index.name}"
-                )
-            if value[attribute.type] == "":
-                kind = "binary" if attribute.type == "B" else "string"
-                raise ValidationError(
-                    "One or more parameter values are not valid. A value specified for a secondary "
-                    "index key is not supported. The AttributeValue for a key attribute cannot "
-                    f"contain an empty {kind} value. IndexName: {index.name}, "
-                    f"IndexKey: {attribute.name}"
-                )
-
-
-def check_key(key: Any, schema: KeySchema) -> Key:
-    """The key, if it is a whole one and nothing else; raises ClientError as DynamoDB words it."""
-    if not isinstance(key, dict) or len(key) != len(schema.names):
-        raise ValidationError("The provided key element does not match the schema")
-    for attribute in schema.attributes:
-        value = key.get(attribute.name)
-        if value is not None:
-            check_value(value)
-        if value is None:
-            raise ValidationError("The provided key element does not match the schema")
-        if attribute.type not in value:
-            raise Misfit("The provided key element does not match the schema")
-        _refuse_empty(attribute, value)
-    return key
-
-
-def _check_key_of_item(item: Item, schema: KeySchema) -> None:
-    for attribute in schema.attributes:
-        value = item.get(attribute.name)
-        if value is None:
-            raise ValidationError(
-                "One or more parameter values were invalid: "
-                f"Missing the key {attribute.name} in the item"
-            )
-        if attribute.type not in value:
-            raise Misfit(
-                "One or more parameter values were invalid: Type mismatch for key "
-                f"{attribute.name} expected: {attribute.type} actual: {next(iter(value))}"
-            )
-        _refuse_empty(attribute, value)
-
-
-def _refuse_empty(attribute: KeyAttribute, value: AttributeValue) -> None:
-    if value[attribute.type] == "":
-        kind = "binary" if attribute.type == "B" else "string"
-        raise ValidationError(
-            "One or more parameter values are not valid. The AttributeValue for a key attribute "
-            f"cannot contain an empty {kind} value. Key: {attribute.name}"
-        )
 
 
 def refuse_hidden(body: Body) -> None:

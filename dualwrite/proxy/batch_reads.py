@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from dualwrite.core.capacity import of_reads, seen_bytes
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.items import Item, Key, size_bytes
+from dualwrite.core.key_values import check_key
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import key_on
 from dualwrite.core.read_shape import Shape, shape_of
-from dualwrite.core.requests import Body, check_key, managed
+from dualwrite.core.requests import Body, managed
 from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable
 from dualwrite.proxy.reads import count_read, side_of_key

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import Item, key_token
+from dualwrite.core.key_values import check_index_keys
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import follower_write, pass_parameters, side_key
@@ -91,7 +92,7 @@ async def write(services: Services, body: Body, states: States) -> Body:
             side_key(entry.wish, entry.wish.dialect.other)
     alone = [entry for entry in entries if _mode(states, entry.wish) is Mode.ATOMIC]
     _refuse_twice(alone)
-    _refuse_oversize(alone)
+    _refuse_unfit(alone)
     together = [entry for entry in entries if _mode(states, entry.wish) is not Mode.ATOMIC]
     told = Told()
     if together or others:
@@ -141,10 +142,15 @@ def _mode(states: States, wanted: Wish) -> Mode:
     return states[wanted.table.name].phase.mode
 
 
-def _refuse_oversize(entries: Iterable[Entry]) -> None:
-    """An item that one of the sides would refuse must not leave the others of its batch written."""
+def _refuse_unfit(entries: Iterable[Entry]) -> None:
+    """An item that one of the sides would refuse must not leave the others of its batch written.
+    The client's own side was asked with its wish."""
     for entry in entries:
-        if entry.row is not None and not fits_both(entry.wish.table, entry.row):
+        if entry.row is None:
+            continue
+        table, other = entry.wish.table, entry.wish.dialect.other
+        check_index_keys(entry.row.seen(other), table.side(other))
+        if not fits_both(table, entry.row):
             raise ValidationError("Item size has exceeded the maximum allowed size")
 
 

@@ -30,11 +30,12 @@ from dualwrite.core.expressions import (
     render,
 )
 from dualwrite.core.items import PAGE, Item, Key, KeySchema, canonical, size_bytes
+from dualwrite.core.key_values import check_key
 from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import key_on
 from dualwrite.core.read_shape import Shape, check_segment, shape_of
-from dualwrite.core.requests import Body, check_key, refuse_hidden, unsupported
+from dualwrite.core.requests import Body, refuse_hidden, unsupported
 from dualwrite.core.shapes import shaped
 from dualwrite.core.sharing import marked, pinned, read_side
 from dualwrite.core.spec import MigratedTable

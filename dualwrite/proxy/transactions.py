@@ -13,6 +13,7 @@ from dualwrite.core.errors import (
     ValidationError,
 )
 from dualwrite.core.items import key_token
+from dualwrite.core.key_values import Misfit
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import (
@@ -30,7 +31,6 @@ from dualwrite.core.plan import (
 )
 from dualwrite.core.requests import (
     Body,
-    Misfit,
     Verb,
     Wish,
     managed,

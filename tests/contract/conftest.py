@@ -8,7 +8,7 @@ from tests.contract.engines import expect_known_wrong
 from tests.engines_chosen import ENGINES, EngineName
 from tests.engines_dynoxide import running_dynoxide
 from tests.engines_local import dynamodb_local
-from tests.proxy_harness import Rig
+from tests.proxy_harness import Rig, a_migration
 
 pytest.register_assert_rewrite("tests.contract.twins")
 from tests.contract.twins import CASES, Case, Twin, a_twin, a_twin_rig  # noqa: E402 (rewritten first)
@@ -42,14 +42,16 @@ def dynoxide() -> Iterator[int]:
 
 @pytest.fixture(scope="module", params=ENGINES, ids=str)
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """One proxy and its tables for a file of promises; on DynamoDB Local in an own database."""
+    """One proxy and its tables for a file of promises, which may have a ``migration`` of its own;
+    on DynamoDB Local in an own database."""
     name: EngineName = request.param
-    module = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    prefix = request.module.__name__.rpartition(".")[2].replace("_", "-") + "-"
+    make = getattr(request.module, "migration", a_migration)
     if name is EngineName.MINISTACK:
         url = request.getfixturevalue("engine")
     else:
         url = f"http://127.0.0.1:{request.getfixturevalue(name.replace('-', '_'))}"
-    with a_twin_rig(name, url, f"{module}-") as made:
+    with a_twin_rig(name, url, prefix, make(prefix)) as made:
         yield made
 
 

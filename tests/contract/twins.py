@@ -7,7 +7,7 @@ from typing import Any
 
 from dualwrite.core.items import PAGE
 from dualwrite.core.phases import Mode, Phase, Side
-from dualwrite.core.spec import TableSide
+from dualwrite.core.spec import Migration, TableSide
 from tests.contract.engines import SAME_WORDS
 from tests.engines_chosen import EngineName
 from tests.proxy_harness import TENANTS, Rig, a_rig, client_for, create_table, outcome
@@ -39,12 +39,14 @@ CASES += [Case(Phase.DONE, dialect, managed=False) for dialect in Side]
 
 
 @contextmanager
-def a_twin_rig(name: EngineName, engine: str, prefix: str) -> Iterator[Rig]:
+def a_twin_rig(
+    name: EngineName, engine: str, prefix: str, migration: Migration | None = None
+) -> Iterator[Rig]:
     """A rig, and beside each of its tables a plain one to compare with and one that the proxy
     does not manage."""
     database = prefix.replace("-", "")
     boto = client_for(engine, database)
-    with a_rig(engine, boto, prefix, database) as made:
+    with a_rig(engine, boto, prefix, database, migration) as made:
         made.engine_name = name
         for table in made.migration.tables:
             for side in {table.old.name: table.old, table.new.name: table.new}.values():

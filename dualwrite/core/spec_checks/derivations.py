@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from string import Formatter
 
-from dualwrite.core.derivation import HASH_BYTES_MAX, SEPARATOR
+from dualwrite.core.derivation import SEPARATOR
+from dualwrite.core.items import HASH_BYTES_MAX
 from dualwrite.core.phases import Kind
 from dualwrite.core.spec import MigratedTable, Template
 from dualwrite.core.spec_checks.fault import Fault

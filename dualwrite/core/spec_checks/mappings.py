@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from dualwrite.core.derivation import HASH_BYTES_MAX, PART_BYTES_MAX, SEPARATOR
+from dualwrite.core.derivation import PART_BYTES_MAX, SEPARATOR
+from dualwrite.core.items import HASH_BYTES_MAX
 from dualwrite.core.spec import ValueMap
 from dualwrite.core.spec_checks.fault import Fault
 

@@ -15,6 +15,7 @@ from dualwrite.core.items import (
     KeySchema,
     canonical,
     canonical_number,
+    exceeds,
     key_from_token,
     key_of,
     key_token,
@@ -115,6 +116,27 @@ def test_a_key_token_is_the_key(name: str, number: str) -> None:
     assert key_token(back, KEYS) == token
     assert key_token({**item, "at": {"N": respelled(number)}}, KEYS) == token
     assert key_token({**item, "id": {"S": name + "x"}}, KEYS) != token
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "too_long"),
+    [
+        ({"S": "x" * 1024}, "S", False),
+        ({"S": "x" * 1025}, "S", True),
+        ({"S": "é" * 512}, "S", False),
+        ({"S": "é" * 513}, "S", True),
+        ({"B": base64.b64encode(b"x" * 1024).decode()}, "B", False),
+        ({"B": base64.b64encode(b"x" * 1025).decode()}, "B", True),
+        ({"N": "0" * 2000 + "1"}, "N", False),
+    ],
+)
+def test_keys_are_measured_in_bytes(value: Any, kind: str, too_long: bool) -> None:
+    """Of text in UTF-8 and of binary decoded; a hash key may have twice as many as a range key."""
+    ranged = KeySchema(KeyAttribute("id"), KeyAttribute("at", kind))
+    assert ranged.range is not None
+    assert exceeds(value, ranged.range, ranged) is too_long
+    hashed = KeySchema(KeyAttribute("at", kind), more_hashes=(KeyAttribute("id", kind),))
+    assert not any(exceeds(value, attribute, hashed) for attribute in hashed.attributes)
 
 
 def test_a_missing_key_attribute_is_an_error() -> None:

@@ -27,6 +27,10 @@ NOTES = a_migration("r-").by_name["notes"]
         (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}}}, "does not match the schema"),
         (Verb.UPDATE, {"Key": {"endpoint_id": {"S": "e"}, "x": {"S": "n"}}},
          "does not match the schema"),
+        (Verb.PUT, {"Item": {"endpoint_id": {"S": "e" * 2049}, "note_id": {"S": "n"}}},
+         "Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+        (Verb.DELETE, {"Key": {"endpoint_id": {"S": "e"}, "note_id": {"S": "é" * 513}}},
+         "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_refused_in_dynamodbs_words(
@@ -64,6 +68,7 @@ def test_names_that_only_contain_the_prefix_are_the_clients() -> None:
     [
         ({"N": "1"}, "Type mismatch for Index Key place Expected: S Actual: N IndexName: by-place"),
         ({"S": ""}, "IndexName: by-place, IndexKey: place"),
+        ({"S": "p" * 1025}, "has exceeded the size limit of 1024 bytes"),
     ],
 )
 def test_a_legacy_update_gives_an_index_key_only_what_it_can_hold(

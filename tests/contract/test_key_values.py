@@ -1,0 +1,153 @@
+"""What a key, of a table or of an index, cannot hold is refused by both designs' tables before
+anything is written.
+
+Only DynamoDB Local judges lengths and global indexes, so only there the plain table is asked too.
+"""
+
+from typing import Any
+
+import pytest
+
+from dualwrite.core.items import KeyAttribute, KeySchema
+from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
+from dualwrite.core.spec import Derivation, IndexSpec, MigratedTable, Migration, TableSide
+from tests.contract.twins import Twin
+from tests.proxy_harness import MAPPING, TEMPLATES, outcome
+
+pytestmark = pytest.mark.managed_only
+HASH_TOO_LONG = {"S": "h" * 2049}
+RANGE_TOO_LONG = {"S": "r" * 1025}
+
+
+def migration(prefix: str) -> Migration:
+    """Tables whose designs have other indexes, and one whose keys change their places."""
+
+    def keys(hash_name: str, range_name: str | None = None, kind: str = "S") -> KeySchema:
+        ranged = None if range_name is None else KeyAttribute(range_name, kind)
+        return KeySchema(KeyAttribute(hash_name), ranged)
+
+    own = Derivation("endpoint_id", MAPPING, TEMPLATES)
+    task, note = keys("list_id", "task_id"), KeyAttribute("note_id")
+    by_status = IndexSpec("status-index", keys("status"), local=False)
+    by_part = IndexSpec("part-index", keys("part_id"), local=False)
+    by_rank = IndexSpec("rank-index", keys("list_id", "rank", "N"))
+    tables = (
+        MigratedTable(
+            "tasks", Kind.REKEY, TableSide(f"{prefix}tasks", task, (by_status,)),
+            TableSide(f"{prefix}tasks-v2", task, (by_part, by_rank)), own,
+        ),
+        MigratedTable(
+            "notes", Kind.REKEY,
+            TableSide(f"{prefix}notes", KeySchema(KeyAttribute("endpoint_id"), note)),
+            TableSide(f"{prefix}notes-v2", KeySchema(KeyAttribute("partition_key"), note)), own,
+        ),
+        MigratedTable(
+            "turned", Kind.REKEY, TableSide(f"{prefix}turned", keys("a", "b")),
+            TableSide(f"{prefix}turned-v2", keys("b", "a")), Derivation(None, None, ()),
+        ),
+    )  # fmt: skip
+    return Migration("test", "#", tables, prefix + "control")
+
+
+def refused(twin: Twin, operation: str, **parameters: Any) -> dict[str, Any]:
+    """What the client hears: of an engine that is exact, compared with its own answer."""
+    if twin.rig.reference:
+        heard = twin.both(operation, apart=("CancellationReasons",), **parameters)
+    else:
+        heard = outcome(twin.rig.proxied, operation, **parameters)
+    assert "error" in heard, (operation, parameters)
+    return heard
+
+
+def untouched(twin: Twin) -> None:
+    for table in twin.used:
+        for side in Side:
+            assert twin.rig.items(table, side) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("list_id", HASH_TOO_LONG),
+        ("task_id", RANGE_TOO_LONG),
+        ("task_id", {"S": "\N{EURO SIGN}" * 342}),
+    ],
+)
+def test_a_key_that_is_too_long(twin: Twin, part: str, value: dict[str, str]) -> None:
+    """It refuses each write, the whole of a batch, and cancels a transaction for that reason."""
+    name = twin.name("tasks")
+    good = {"PutRequest": {"Item": twin.task(2)}}
+    key = {**twin.task_key(), part: value}
+    for operation, more in (
+        ("put_item", {"Item": {**twin.task(), part: value}}),
+        ("update_item", {"Key": key, "UpdateExpression": "REMOVE v"}),
+        ("delete_item", {"Key": key}),
+        ("get_item", {"Key": key}),
+    ):
+        assert refused(twin, operation, TableName=name, **more)["error"] == "ValidationException"
+    for bad in (
+        {"PutRequest": {"Item": {**twin.task(), part: value}}},
+        {"DeleteRequest": {"Key": key}},
+    ):
+        refused(twin, "batch_write_item", RequestItems={name: [good, bad]})
+    members = [
+        {"Put": {"TableName": name, "Item": twin.task(2)}},
+        {"Delete": {"TableName": name, "Key": key}},
+    ]
+    cancelled = refused(twin, "transact_write_items", TransactItems=members)
+    codes = [reason["Code"] for reason in cancelled["CancellationReasons"]]
+    assert codes == ["None", "ValidationError"]
+    untouched(twin)
+
+
+def test_a_key_as_long_as_keys_may_be(twin: Twin) -> None:
+    """The limits themselves are within them, counted in bytes."""
+    key = {"list_id": {"S": "h" * 2048}, "task_id": {"S": "\N{EURO SIGN}" * 341 + "r"}}
+    item = {**twin.task(), **key}
+    twin.both("batch_write_item",
+              RequestItems={twin.name("tasks"): [{"PutRequest": {"Item": item}}]})  # fmt: skip
+    twin.both("get_item", TableName=twin.name("tasks"), Key=key, ConsistentRead=True)
+
+
+def bad_index_values(twin: Twin) -> list[dict[str, Any]]:
+    """Attributes that an index of the client's own table cannot hold."""
+    if twin.dialect is Side.OLD:
+        return [{"status": value} for value in ({"N": "1"}, {"S": ""}, HASH_TOO_LONG)]
+    return [{"rank": {"S": "1"}}]
+
+
+def test_a_value_that_an_index_of_its_own_table_cannot_hold(twin: Twin) -> None:
+    """It refuses a put, and the whole of a batch or transaction, whichever table leads."""
+    name = twin.name("tasks")
+    for bad in bad_index_values(twin):
+        refused(twin, "put_item", TableName=name, Item=twin.task(**bad))
+        items = [twin.task(2), twin.task(**bad)]
+        requests = [{"PutRequest": {"Item": item}} for item in items]
+        refused(twin, "batch_write_item", RequestItems={name: requests})
+        puts = [{"Put": {"TableName": name, "Item": item}} for item in items]
+        refused(twin, "transact_write_items", TransactItems=puts)
+        untouched(twin)
+
+
+def test_a_batch_of_which_the_other_design_cannot_hold_an_item(twin: Twin) -> None:
+    """Where both tables are written at once, it is refused whole: nothing of it is written."""
+    if twin.phase.mode is not Mode.ATOMIC:
+        return  # elsewhere one table decides, of the whole batch
+    foreign = {"rank": {"S": "x"}} if twin.dialect is Side.OLD else {"status": {"N": "1"}}
+    requests = [{"PutRequest": {"Item": item}} for item in (twin.task(2), twin.task(**foreign))]
+    heard = outcome(twin.rig.proxied, "batch_write_item",
+                    RequestItems={twin.name("tasks"): requests})  # fmt: skip
+    assert heard["error"] == "ValidationException"
+    assert "Index" in heard["message"]
+    untouched(twin)
+
+
+def test_a_batch_that_spans_phases(twin: Twin) -> None:
+    """What is wrong with an item of one table refuses those of the others, too."""
+    atomic = Phase.ATOMIC_OLD if twin.phase.leader is Side.OLD else Phase.ATOMIC_NEW
+    twin.rig.epochs.states["tasks"] = TableState("tasks", 1, atomic)
+    refused(twin, "batch_write_item", RequestItems={
+        twin.name("notes"): [{"PutRequest": {"Item": twin.note()}}],
+        twin.name("tasks"): [{"PutRequest": {"Item": {**twin.task(), "task_id": RANGE_TOO_LONG}}}],
+    })  # fmt: skip
+    untouched(twin)
