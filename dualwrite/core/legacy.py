@@ -109,7 +109,7 @@ def check_mixture(operation: str, body: Body) -> None:
         )
     if "ExpressionAttributeValues" in body:
         valued = [name for name in words.expressions if name != "ProjectionExpression"]
-        if valued and not any(name in body for name in valued):
+        if not any(name in body for name in valued):
             raise ValidationError(
                 "ExpressionAttributeValues can only be specified when using expressions: "
                 f"{' and '.join(valued)} {'are' if len(valued) > 1 else 'is'} null"

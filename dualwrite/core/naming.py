@@ -55,6 +55,12 @@ def _members(body: Body) -> Iterator[str]:
             yield short_name(name)
 
 
+def _table(body: Body) -> Iterator[str]:
+    name = body.get("TableName")
+    if name is not None:
+        yield short_name(name)
+
+
 def _batch(body: Body) -> Iterator[str]:
     items = body.get("RequestItems")
     if isinstance(items, dict):
@@ -80,6 +86,7 @@ def _none(_body: Body) -> Iterator[str]:
 
 
 _PLACES: Mapping[str, Names] = {
+    **dict.fromkeys(("PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query", "Scan"), _table),
     "BatchGetItem": _batch,
     "BatchWriteItem": _batch,
     "TransactGetItems": _transaction,
@@ -87,7 +94,7 @@ _PLACES: Mapping[str, Names] = {
     "ImportTable": _import,
     "ListTables": _none,
 }
-"""Operations that name tables elsewhere than in a member at the top."""
+"""Operations that are asked often, or name tables elsewhere than in a member at the top."""
 
 
 def statements_of(body: Body) -> Iterator[str]:

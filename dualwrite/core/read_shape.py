@@ -22,8 +22,6 @@ from dualwrite.core.requests import Body, refuse_hidden
 from dualwrite.core.spec import TableSide
 
 _EXPRESSIONS = ("ProjectionExpression", "FilterExpression", "KeyConditionExpression")
-KEYED = frozenset({"GetItem", "BatchGetItem", "TransactGetItems"})
-"""Reads of whole keys: they have no filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def shape_of(operation: str, body: Body, side: TableSide, query: KeySchema | Non
     refuse_hidden(body)
     check_mixture(operation, body)
     legacy = "QueryFilter" if operation == "Query" else "ScanFilter"
-    condition = None if operation in KEYED else filter_meant(body, legacy)
+    condition = filter_meant(body, legacy)
     projection = projection_meant(body)
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
     check_placeholders(names, values)

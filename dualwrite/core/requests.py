@@ -23,7 +23,6 @@ from dualwrite.core.items import Item, Key, KeySchema, key_of
 from dualwrite.core.key_values import Misfit, check_index_keys, check_key, check_key_of_item
 from dualwrite.core.legacy import Meant, check_mixture, write_meant
 from dualwrite.core.phases import Side
-from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable, Migration, TableSide
 
 Body = dict[str, Any]
@@ -109,9 +108,9 @@ class Wish:
 def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: str = "") -> Wish:
     """Check one mutation before anything is sent; raises ClientError as DynamoDB words it.
 
-    ``operation`` is the single call; empty for a member of a batch or transaction.
+    ``body`` is ``shaped``; ``operation`` is the single call, empty for a member of a batch or
+    transaction.
     """
-    body = shaped(body, operation)
     check_mixture(operation, body)
     schema = table.side(dialect).keys
     source = body.get("Item" if verb is Verb.PUT else "Key")

@@ -1,6 +1,7 @@
-"""The JSON types and fixed choices of the parameters that item operations share.
+"""The members of item operations and of what stands in them, and their JSON types.
 
-Whatever reads a request body relies on them; DynamoDB checks them before all else, too.
+Whatever reads a request body relies on them; DynamoDB checks them before all else, too. A member
+that its operation does not have means nothing, whatever it means in another one.
 """
 
 from collections.abc import Mapping
@@ -10,17 +11,25 @@ from dualwrite.core.constraints import lacks, violated, violations
 from dualwrite.core.errors import ClientError
 
 _TYPES: Mapping[str, type] = {
+    "Action": str,
     "AttributeUpdates": dict,
+    "AttributeValueList": list,
     "AttributesToGet": list,
     "ClientRequestToken": str,
+    "ComparisonOperator": str,
+    "ConditionCheck": dict,
     "ConditionExpression": str,
     "ConditionalOperator": str,
     "ConsistentRead": bool,
+    "Delete": dict,
+    "DeleteRequest": dict,
     "ExclusiveStartKey": dict,
+    "Exists": bool,
     "Expected": dict,
     "ExpressionAttributeNames": dict,
     "ExpressionAttributeValues": dict,
     "FilterExpression": str,
+    "Get": dict,
     "IndexName": str,
     "Item": dict,
     "Key": dict,
@@ -31,6 +40,8 @@ _TYPES: Mapping[str, type] = {
     "NextToken": str,
     "Parameters": list,
     "ProjectionExpression": str,
+    "Put": dict,
+    "PutRequest": dict,
     "QueryFilter": dict,
     "RequestItems": dict,
     "ReturnConsumedCapacity": str,
@@ -47,34 +58,84 @@ _TYPES: Mapping[str, type] = {
     "TotalSegments": int,
     "TransactItems": list,
     "TransactStatements": list,
+    "Update": dict,
     "UpdateExpression": str,
-}
-_TEXTS = ("AttributesToGet", "ExpressionAttributeNames")
-"""Parameters that hold texts only."""
-_STRUCTURES: Mapping[str, type] = {
-    "Action": str,
-    "AttributeValueList": list,
-    "ComparisonOperator": str,
-    "Exists": bool,
     "Value": dict,
 }
-"""The members of the structures that the legacy parameters map names to."""
-_MAPS = frozenset({"AttributeUpdates", "Expected", "KeyConditions", "QueryFilter", "ScanFilter"})
+"""Of all members that any of the structures has: a name has one type."""
+_TEXTS = ("AttributesToGet", "ExpressionAttributeNames")
+"""Members that hold texts only."""
+_MAPS: Mapping[str, str] = {
+    "AttributeUpdates": "AttributeValueUpdate",
+    "Expected": "ExpectedAttributeValue",
+    **dict.fromkeys(("KeyConditions", "QueryFilter", "ScanFilter"), "Condition"),
+}
+"""The structures that the legacy parameters map names to."""
+
+_PLACEHOLDERS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
+_CONDITION = ("ConditionExpression", *_PLACEHOLDERS, "ReturnValuesOnConditionCheckFailure")
+_MEASURED = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+_WRITE = (
+    "TableName", "Expected", "ConditionalOperator", "ReturnValues", *_CONDITION, *_MEASURED,
+)  # fmt: skip
+_SHOWN = ("ProjectionExpression", "ExpressionAttributeNames")
+_READ = (*_SHOWN, "AttributesToGet", "ConsistentRead")
+_SEARCH = (
+    *_READ, "TableName", "IndexName", "Select", "Limit", "ConditionalOperator",
+    "ExclusiveStartKey", "FilterExpression", "ExpressionAttributeValues", "ReturnConsumedCapacity",
+)  # fmt: skip
+_STATEMENT = ("Statement", "Parameters", "ReturnValuesOnConditionCheckFailure")
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "PutItem": ("Item", *_WRITE),
+    "UpdateItem": ("Key", "UpdateExpression", "AttributeUpdates", *_WRITE),
+    "DeleteItem": ("Key", *_WRITE),
+    "GetItem": ("TableName", "Key", "ReturnConsumedCapacity", *_READ),
+    "Query": (*_SEARCH, "KeyConditionExpression", "KeyConditions", "QueryFilter",
+              "ScanIndexForward"),
+    "Scan": (*_SEARCH, "ScanFilter", "Segment", "TotalSegments"),
+    "BatchWriteItem": ("RequestItems", *_MEASURED),
+    "WriteRequest": ("PutRequest", "DeleteRequest"),
+    "PutRequest": ("Item",),
+    "DeleteRequest": ("Key",),
+    "BatchGetItem": ("RequestItems", "ReturnConsumedCapacity"),
+    "KeysAndAttributes": ("Keys", *_READ),
+    "TransactWriteItems": ("TransactItems", "ClientRequestToken", *_MEASURED),
+    "TransactWriteItem": ("Put", "Update", "Delete", "ConditionCheck"),
+    "Put": ("TableName", "Item", *_CONDITION),
+    "Update": ("TableName", "Key", "UpdateExpression", *_CONDITION),
+    "Delete": ("TableName", "Key", *_CONDITION),
+    "ConditionCheck": ("TableName", "Key", *_CONDITION),
+    "TransactGetItems": ("TransactItems", "ReturnConsumedCapacity"),
+    "TransactGetItem": ("Get",),
+    "Get": ("TableName", "Key", *_SHOWN),
+    "ExecuteStatement": (*_STATEMENT, "ConsistentRead", "NextToken", "Limit",
+                         "ReturnConsumedCapacity"),
+    "BatchExecuteStatement": ("Statements", "ReturnConsumedCapacity"),
+    "BatchStatementRequest": (*_STATEMENT, "ConsistentRead"),
+    "ExecuteTransaction": ("TransactStatements", "ClientRequestToken", "ReturnConsumedCapacity"),
+    "ParameterizedStatement": _STATEMENT,
+    "AttributeValueUpdate": ("Action", "Value"),
+    "ExpectedAttributeValue": ("Value", "Exists", "ComparisonOperator", "AttributeValueList"),
+    "Condition": ("AttributeValueList", "ComparisonOperator"),
+}  # fmt: skip
+"""What each operation has, and each structure inside one, by its name in AWS's model."""
+_SHAPES = {kind: {name: _TYPES[name] for name in names} for kind, names in MEMBERS.items()}
 
 
-def shaped(body: Any, operation: str = "") -> dict[str, Any]:
-    """The body of an operation, or of one member of a batch or transaction, without its nulls,
-    which mean "not given". Raises ClientError in DynamoDB's words."""
+def shaped(body: Any, kind: str) -> dict[str, Any]:
+    """The body of an operation, or of a structure inside one, without what counts for nothing:
+    members that it does not have, and nulls. Raises ClientError in DynamoDB's words."""
     if not isinstance(body, dict):
         raise serialization("Unexpected token: a structure is expected")
+    members: Mapping[str, Any] = _SHAPES[kind]
     given: dict[str, Any] = body
-    nulls = wrong = False
+    idle = wrong = False
     for name, value in body.items():
-        if value is None:
-            nulls = True
+        wanted = members.get(name)
+        if wanted is None or value is None:
+            idle = True
             continue
-        wanted = _TYPES.get(name)
-        if wanted is not None and type(value) is not wanted:
+        if type(value) is not wanted:
             raise serialization(f"Unexpected value type in payload: {name}")
         if name in _MAPS:
             _check_structures(name, value)
@@ -83,21 +144,24 @@ def shaped(body: Any, operation: str = "") -> dict[str, Any]:
             if not all(isinstance(text, str) for text in texts):
                 raise serialization(f"Unexpected value type in payload: {name}")
         wrong |= violated(name, value)
-    if nulls:
-        given = {name: value for name, value in body.items() if value is not None}
-    if wrong or lacks(operation, given):
-        raise violations(operation, given)
+    if idle:
+        given = {
+            name: value for name, value in body.items() if name in members and value is not None
+        }
+    if wrong or lacks(kind, given):
+        raise violations(kind, given)
     return given
 
 
-def _check_structures(name: str, members: Mapping[str, Any]) -> None:
-    for structure in members.values():
+def _check_structures(name: str, structures: Mapping[str, Any]) -> None:
+    members = _SHAPES[_MAPS[name]]
+    for structure in structures.values():
         if structure is None:
             continue
         if not isinstance(structure, dict):
             raise serialization(f"Unexpected value type in payload: {name}")
         for part, content in structure.items():
-            wanted = _STRUCTURES.get(part)
+            wanted = members.get(part)
             if content is not None and wanted is not None and type(content) is not wanted:
                 raise serialization(f"Unexpected value type in payload: {name}")
 

@@ -50,8 +50,11 @@ class Round:
 
 async def batch_get(services: Services, body: Body, states: States) -> Body:
     """BatchGetItem; raises ClientError."""
-    body = shaped(body)
-    requests = {name: shaped(part) for name, part in body.get("RequestItems", {}).items()}
+    body = shaped(body, "BatchGetItem")
+    requests = {
+        name: shaped(part, "KeysAndAttributes")
+        for name, part in body.get("RequestItems", {}).items()
+    }
     if not requests:
         raise ValidationError(
             "1 validation error detected: Value null at 'requestItems' failed to satisfy "
@@ -166,7 +169,7 @@ async def _show(services: Services, ask: Ask, item: Item) -> Item:
 
 async def transact_get(services: Services, body: Body, states: States) -> Body:
     """TransactGetItems: all from the leaders, so that the read is one snapshot of them."""
-    body = shaped(body)
+    body = shaped(body, "TransactGetItems")
     actions = body.get("TransactItems")
     if not actions:
         raise ValidationError(
@@ -192,10 +195,10 @@ async def transact_get(services: Services, body: Body, states: States) -> Body:
 
 
 def _transact_ask(services: Services, action: Body, states: States) -> Ask:
-    part = shaped(action).get("Get")
+    part = shaped(action, "TransactGetItem").get("Get")
     if part is None:
         raise ValidationError("TransactItems must hold Get requests only")
-    part = shaped(part)
+    part = shaped(part, "Get")
     name = part.get("TableName")
     found = managed(services.migration, short_name(name))
     if found is None:

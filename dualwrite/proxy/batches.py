@@ -43,7 +43,7 @@ TOGETHER_MAX = 8
 """Follower writes, or transactions, of one batch that are under way at once."""
 
 
-MEMBERS = {"PutRequest": Verb.PUT, "DeleteRequest": Verb.DELETE}
+VERBS = {"PutRequest": Verb.PUT, "DeleteRequest": Verb.DELETE}
 ASKED_OF_ALL = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
 """What a batch asks about all of its members."""
 
@@ -78,7 +78,7 @@ class Entry:
 
 async def write(services: Services, body: Body, states: States) -> Body:
     """BatchWriteItem; raises ClientError before anything is written, or when all is unknown."""
-    body = shaped(body)
+    body = shaped(body, "BatchWriteItem")
     requests = body.get("RequestItems") or {}
     _check_size(requests)
     entries, others = _entries(services, body)
@@ -122,7 +122,7 @@ def _entries(services: Services, body: Body) -> tuple[list[Entry], Body]:
             continue
         table, dialect = found
         for member in members:
-            kinds = [kind for kind in MEMBERS if kind in shaped(member)]
+            kinds = list(shaped(member, "WriteRequest"))
             if len(kinds) != 1:
                 raise ValidationError(
                     "Supplied AttributeValue has more than one datatypes set, must contain "
@@ -131,7 +131,7 @@ def _entries(services: Services, body: Body) -> tuple[list[Entry], Body]:
                     else "The batch write request list contains an empty request"
                 )
             [kind] = kinds
-            wanted = wish(MEMBERS[kind], table, dialect, {**shaped(member[kind]), **asked})
+            wanted = wish(VERBS[kind], table, dialect, {**shaped(member[kind], kind), **asked})
             entries.append(Entry(name, member, wanted))
     return entries, others
 

@@ -16,6 +16,7 @@ from dualwrite.core.control_plane import (
 from dualwrite.core.naming import short_name, tables_named
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.requests import VERBS, Body, managed, wish
+from dualwrite.core.shapes import shaped
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stream_view import unwrapped
 from dualwrite.proxy import (
@@ -91,7 +92,7 @@ def stated(migration: Migration, operation: str, body: Body) -> Named:
     """The tables that PartiQL statements name."""
     if statements.mentions(migration.control_table, body):
         raise no_such_table(operation, migration.control_table)
-    return statements.stated(migration, body)
+    return statements.stated(migration, operation, body)
 
 
 def iterated(migration: Migration, _operation: str, body: Body) -> Named:
@@ -127,7 +128,8 @@ class Route:
 
 async def _write(services: Services, call: Call) -> Body:
     table, dialect, state = call.only
-    wanted = wish(VERBS[call.operation], table, dialect, call.body, call.operation)
+    body = shaped(call.body, call.operation)
+    wanted = wish(VERBS[call.operation], table, dialect, body, call.operation)
     return await writes.write(services, wanted, state)
 
 

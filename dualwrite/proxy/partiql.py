@@ -24,8 +24,8 @@ from dualwrite.proxy.statements import (
 
 async def serve(services: Services, operation: str, body: Body, states: States) -> Body:
     """One of the three operations; raises ClientError."""
-    body = shaped(body)
-    members = members_of(services.migration, body)
+    body = shaped(body, operation)
+    members = members_of(services.migration, operation, body)
     match operation:
         case "ExecuteStatement":
             return await _single(services, body, members[0], states)

@@ -29,6 +29,11 @@ from dualwrite.proxy.services import Services
 
 EXISTS_MISPLACED = "EXISTS can only be used in ExecuteTransaction write requests."
 DUPLICATE = "Duplicate primary key exists in table"
+LISTS = {
+    "BatchExecuteStatement": ("Statements", "BatchStatementRequest"),
+    "ExecuteTransaction": ("TransactStatements", "ParameterizedStatement"),
+}
+"""Where the operations of several statements hold them, and what each of those is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,12 @@ class Faulty:
 Member = Asked | Foreign | Faulty
 
 
-def stated(migration: Migration, body: Body) -> dict[str, tuple[MigratedTable, frozenset[Side]]]:
+def stated(
+    migration: Migration, operation: str, body: Body
+) -> dict[str, tuple[MigratedTable, frozenset[Side]]]:
     """Managed tables that a request's statements name, by logical name, with the dialects."""
     found: dict[str, tuple[MigratedTable, frozenset[Side]]] = {}
-    for member in members_of(migration, body):
+    for member in members_of(migration, operation, body):
         match member:
             case Asked():
                 entries = [(member.table, member.dialect)]
@@ -124,14 +131,14 @@ def mentions(name: str, body: Body) -> bool:
     return False
 
 
-def members_of(migration: Migration, body: Body) -> tuple[Member, ...]:
+def members_of(migration: Migration, operation: str, body: Body) -> tuple[Member, ...]:
     """The statements of a request, each with what it is about; raises ClientError for bodies of
     another shape."""
-    body = shaped(body)
-    if "Statement" in body:
+    body = shaped(body, operation)
+    if operation == "ExecuteStatement":
         return (_member(migration, body),)
-    listed = body.get("Statements") or body.get("TransactStatements") or ()
-    return tuple(_member(migration, shaped(part)) for part in listed)
+    listed, kind = LISTS[operation]
+    return tuple(_member(migration, shaped(part, kind)) for part in body.get(listed) or ())
 
 
 def _member(migration: Migration, body: Body) -> Member:

@@ -68,7 +68,7 @@ async def write(services: Services, body: Body, states: States, claim: Claim | N
 
     ``claim``: of the client's token, where the body was not the client's own.
     """
-    body = shaped(body)
+    body = shaped(body, "TransactWriteItems")
     claim = claim or claim_of(body.get("ClientRequestToken"), body.get("TransactItems"))
     parts = await _parts(services, body, states)
     await big.count_if_big(services, parts)
@@ -138,14 +138,14 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
         )
     parts: list[Part] = []
     misfit: tuple[Part, Misfit] | None = None
-    for action in map(shaped, actions):
-        verbs = [verb for verb in Verb if verb.value in action]
+    for action in actions:
+        verbs = list(shaped(action, "TransactWriteItem"))
         if len(verbs) != 1:
             raise ValidationError(
                 "TransactItems can only contain one of Check, Put, Update or Delete"
             )
-        [verb] = verbs
-        part = Part(verb, shaped(action[verb.value]))
+        verb = Verb(verbs[0])
+        part = Part(verb, shaped(action[verb], verb))
         found = managed(services.migration, short_name(part.body.get("TableName")))
         parts.append(part)
         if found is None:

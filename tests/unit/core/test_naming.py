@@ -67,3 +67,10 @@ def test_the_statements_of_a_request_are_found_whatever_its_shape() -> None:
     assert list(statements_of({"Statements": [{"Statement": "a"}, 7]})) == ["a"]
     assert list(statements_of({"TransactStatements": [{"Statement": "a"}]})) == ["a"]
     assert list(statements_of({"Statements": "wrong"})) == []
+
+
+def test_an_item_operation_names_its_table_alone() -> None:
+    """Members of other operations mean nothing in it."""
+    body = {"TableName": "t", "StreamArn": "arn:aws:dynamodb:us-east-1:0:table/u/stream/x"}
+    assert list(tables_named("GetItem", body)) == ["t"]
+    assert list(tables_named("GetItem", {"SourceTableName": "u"})) == []

@@ -1,0 +1,43 @@
+"""The members of requests, and their types."""
+
+import pytest
+from botocore.loaders import Loader
+
+from dualwrite.core.errors import ClientError
+from dualwrite.core.shapes import MEMBERS, shaped
+
+
+def test_the_members_are_those_of_the_model_of_aws() -> None:
+    """Each operation has the members that the SDK's model of DynamoDB gives it, and so has each
+    structure inside one."""
+    model = Loader().load_service_model("dynamodb", "service-2")
+    for kind, members in MEMBERS.items():
+        operation = model["operations"].get(kind)
+        shape = kind if operation is None else operation["input"]["shape"]
+        assert sorted(members) == sorted(model["shapes"][shape]["members"]), kind
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_what_a_structure_does_not_have_is_left_out(kind: str) -> None:
+    """Members of others, whatever their values, and nulls."""
+    required = {"Item": {}, "Key": {}}
+    own = {name: value for name, value in required.items() if name in MEMBERS[kind]}
+    strange = {"Unheard": 1, "ShardIterator": {}, "Keys": 1, "Item": 1, "Limit": "x", "Action": 1}
+    strange = {name: value for name, value in strange.items() if name not in MEMBERS[kind]}
+    nulls = {name: None for name in MEMBERS[kind] if name not in own}
+    assert shaped({**own, **strange, **nulls}, kind) == own
+
+
+def test_a_body_of_known_members_is_not_copied() -> None:
+    """What nearly every request is."""
+    body = {"TableName": "t", "Key": {}}
+    assert shaped(body, "GetItem") is body
+
+
+def test_what_legacy_structures_do_not_have_has_any_type() -> None:
+    """But their own members have one."""
+    condition = {"ComparisonOperator": "NULL"}
+    body = {"ScanFilter": {"a": {**condition, "Exists": "x"}}}
+    assert shaped(body, "Scan") == body
+    with pytest.raises(ClientError, match="SerializationException"):
+        shaped({"ScanFilter": {"a": {**condition, "AttributeValueList": "x"}}}, "Scan")
