@@ -77,7 +77,7 @@ class KeySchema:
 
     def bytes_max(self, attribute: KeyAttribute) -> int:
         """How long the value of one of these attributes may be."""
-        is_hash = attribute is self.hash or attribute in self.more_hashes
+        is_hash = attribute in (self.hash, *self.more_hashes)
         return HASH_BYTES_MAX if is_hash else RANGE_BYTES_MAX
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
-from dualwrite.core.items import KeySchema
+from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind, Side
 
 
@@ -236,6 +236,22 @@ class MigratedTable:
 
     def side(self, side: Side) -> TableSide:
         return self.old if side is Side.OLD else self.new
+
+    @cached_property
+    def shortened(self) -> Mapping[Side, tuple[KeyAttribute, ...]]:
+        """Key attributes of each design that the other one keeps, with less room for their values:
+        a range key's where it was a hash key."""
+        return {
+            dialect: tuple(
+                attribute
+                for attribute in self.side(dialect).keys.attributes
+                if attribute in self.side(dialect.other).keys.attributes
+                and attribute.name not in self.swapped
+                and self.side(dialect.other).keys.bytes_max(attribute)
+                < self.side(dialect).keys.bytes_max(attribute)
+            )
+            for dialect in Side
+        }
 
     @cached_property
     def swapped(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from dualwrite.core.derivation import (
     invert,
     own_source,
 )
-from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, Key, canonical
+from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, Key, canonical, exceeds
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import MigratedTable
 
@@ -65,7 +65,12 @@ def translate_key(
     table: MigratedTable, key: Mapping[str, AttributeValue], dialect: Side, to: Side
 ) -> Key | Problem:
     """A key (or a page key, index attributes too) from one dialect in the words of the other."""
-    if dialect is to or not table.swapped:
+    if dialect is to:
+        return dict(key)
+    problem = _carried_problem(table, key, dialect)
+    if problem is not None:
+        return problem
+    if not table.swapped:
         return dict(key)
     carried = {name: value for name, value in key.items() if name not in table.swapped}
     if dialect is Side.OLD:
@@ -88,6 +93,19 @@ def translate_key(
     return carried | {name: {"S": texts[name]} for name in wanted}
 
 
+def _carried_problem(
+    table: MigratedTable, item: Mapping[str, AttributeValue], dialect: Side
+) -> Problem | None:
+    """What keeps its name and its value may have another role in the other key, with less room."""
+    there = table.side(dialect.other).keys
+    for attribute in table.shortened[dialect]:
+        value = item.get(attribute.name, {})
+        if attribute.type in value and exceeds(value, attribute, there):
+            most = there.bytes_max(attribute)
+            return Problem(Reason.TOO_LONG, f"{attribute.name} is over {most} bytes")
+    return None
+
+
 # -- rows -----------------------------------------------------------------------------------
 
 
@@ -102,6 +120,9 @@ def row_from_client(
     Problem: its key has no place on the other side. A row that merely lacks its derived
     attributes is a Row with ``problem`` set.
     """
+    problem = _carried_problem(table, item, dialect)
+    if problem is not None:
+        return problem
     swapped = table.swapped
     body = {name: value for name, value in item.items() if name not in swapped}
     own = {name: item[name] for name in swapped if name in item}
@@ -142,6 +163,9 @@ def row_from_stored(
     What ``dw_other`` says is believed unless the side's own attributes prove it wrong; where it
     is missing (history, a bypass writer) it is derived.
     """
+    problem = _carried_problem(table, item, side)
+    if problem is not None:
+        return problem
     visible = {name: value for name, value in item.items() if name not in (OTHER, STAMP)}
     stamp = item.get(STAMP, {}).get("S")
     other = item.get(OTHER, {}).get("M")

@@ -151,3 +151,24 @@ def test_a_batch_that_spans_phases(twin: Twin) -> None:
         twin.name("tasks"): [{"PutRequest": {"Item": {**twin.task(), "task_id": RANGE_TOO_LONG}}}],
     })  # fmt: skip
     untouched(twin)
+
+
+def test_a_key_that_is_too_long_for_the_other_design(twin: Twin) -> None:
+    """It is refused by name while both tables are written, so that none of them has it alone."""
+    if twin.phase is Phase.DONE:
+        return  # one table is left, and only its own limits count
+    name, long = twin.name("turned"), "a" if twin.dialect is Side.OLD else "b"
+    key = {"a": {"S": "1"}, "b": {"S": twin.run}, long: {"S": "x" * 1500}}
+    for operation, more in (
+        ("put_item", {"Item": key}),
+        ("update_item", {"Key": key, "UpdateExpression": "REMOVE v"}),
+        ("delete_item", {"Key": key}),
+    ):
+        heard = outcome(twin.rig.proxied, operation, TableName=name, **more)
+        assert heard["error"] == "ValidationException"
+        assert f"(too-long): {long} is over 1024 bytes" in heard["message"]
+    good = {"PutRequest": {"Item": {**key, long: {"S": "2"}}}}
+    for bad in ({"PutRequest": {"Item": key}}, {"DeleteRequest": {"Key": key}}):
+        heard = outcome(twin.rig.proxied, "batch_write_item", RequestItems={name: [good, bad]})
+        assert heard["error"] == "ValidationException"
+    untouched(twin)

@@ -68,6 +68,14 @@ def split(outcome: Row | Question | Problem) -> Row:
     return outcome
 
 
+TURNED = MigratedTable(
+    "turned",
+    Kind.REKEY,
+    TableSide("turned", KeySchema(KeyAttribute("a"), KeyAttribute("b"))),
+    TableSide("turned-v2", KeySchema(KeyAttribute("b"), KeyAttribute("a"))),
+    Derivation(None, None, ()),
+)
+
 # -- keys -----------------------------------------------------------------------------------
 
 
@@ -95,6 +103,23 @@ def test_new_keys_translate_there_and_back(table: MigratedTable, left: str, righ
         if isinstance(back, Problem):
             continue
         assert translate_key(table, back, Side.OLD, Side.NEW) == new
+
+
+@pytest.mark.parametrize(("dialect", "name"), [(Side.OLD, "a"), (Side.NEW, "b")])
+def test_a_key_that_is_too_long_in_its_other_place(dialect: Side, name: str) -> None:
+    """A hash key that becomes a range key has half the room; a row that outgrows it has no place,
+    whether a client brings it or it stands there already."""
+    fits = {"a": {"S": "1"}, "b": {"S": "1"}, name: {"S": "é" * 512}}
+    assert translate_key(TURNED, fits, dialect, dialect.other) == fits
+    assert isinstance(row_from_client(TURNED, fits, dialect), Row)
+    beyond = {**fits, name: {"S": "é" * 512 + "x"}}
+    problems = (
+        translate_key(TURNED, beyond, dialect, dialect.other),
+        row_from_client(TURNED, beyond, dialect),
+        row_from_stored(TURNED, {**beyond, OTHER: {"M": {}}}, dialect),
+    )
+    for problem in problems:
+        assert problem == Problem(Reason.TOO_LONG, f"{name} is over 1024 bytes")
 
 
 @pytest.mark.parametrize(
