@@ -212,11 +212,13 @@ def invert(
     """
     rule = table.derivation
     texts: dict[str, str] = {}
+    for name in rule.names:
+        if name in values and "S" not in values[name]:
+            return Problem(Reason.WRONG_TYPE, f"{name} is not a string")
     for name, template in rule.templates:
-        text = values.get(name, {}).get("S")
-        if text is None:
+        if name not in values:
             continue
-        filled = template.split(text, SEPARATOR)
+        filled = template.split(values[name]["S"], SEPARATOR)
         if filled is None:
             return Problem(Reason.UNMAPPED, f"{name} does not have the form {template.text!r}")
         for shared in filled.keys() & set(table.new.keys.names) - table.swapped:

@@ -172,3 +172,24 @@ def test_a_key_that_is_too_long_for_the_other_design(twin: Twin) -> None:
         heard = outcome(twin.rig.proxied, "batch_write_item", RequestItems={name: [good, bad]})
         assert heard["error"] == "ValidationException"
     untouched(twin)
+
+
+@pytest.mark.parametrize("value", [{"NULL": True}, {"N": "5"}, {"L": [{"S": "x"}]}])
+def test_a_derived_attribute_that_is_no_string(twin: Twin, value: dict[str, Any]) -> None:
+    """A new client reads back what it wrote, and both sides hold it, whether it came with a put or
+    an update; where the key is derived it is refused."""
+    if twin.dialect is Side.OLD:
+        return  # it has no derived attributes
+    name = twin.name("tasks")
+    for number in (1, 2):
+        twin.both("put_item", TableName=name, Item=twin.task(number))
+    twin.both("put_item", TableName=name, Item={**twin.task(1), "endpoint_id": value})
+    twin.both("update_item", TableName=name, Key=twin.task_key(2), ReturnValues="ALL_NEW",
+              UpdateExpression="SET endpoint_id = :e",
+              ExpressionAttributeValues={":e": value})  # fmt: skip
+    for number in (1, 2):
+        twin.both("get_item", TableName=name, Key=twin.task_key(number), ConsistentRead=True)
+    if twin.phase is not Phase.DONE:
+        item = {**twin.note(), "endpoint_id": value}
+        heard = outcome(twin.rig.proxied, "put_item", TableName=twin.name("notes"), Item=item)
+        assert "(wrong-type): endpoint_id is not a string" in heard["message"]

@@ -251,6 +251,21 @@ def test_a_row_that_cannot_be_derived_is_carried_by_name(source: Any, reason: Re
     assert row.seen(Side.OLD) == item
 
 
+@pytest.mark.parametrize("value", [{"NULL": True}, {"N": "5"}, {"L": []}])
+@pytest.mark.parametrize("name", sorted(ACME_NEW))
+def test_a_derived_attribute_that_is_no_string_contradicts_the_others(
+    name: str, value: Any
+) -> None:
+    """What a new client says is kept as it said it, or refused where the key is made of it; it is
+    never taken for what the other derived attributes would give."""
+    item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}, **ACME_NEW, name: value}
+    row = split(row_from_client(TASKS, item, Side.NEW))
+    assert row.problem == Problem(Reason.WRONG_TYPE, f"{name} is not a string")
+    assert (row.seen(Side.NEW), row.old) == (item, {})
+    refused = row_from_client(COORDINATIONS, item, Side.NEW)
+    assert refused == Problem(Reason.WRONG_TYPE, f"{name} is not a string")
+
+
 def test_a_new_row_of_nobody_known_is_carried_by_name() -> None:
     """What the new dialect says stays as it is; old gets the row without an id of its own."""
     item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}, "part_id": {"S": "p"}}
