@@ -7,7 +7,7 @@ expression, under the guard alone.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dualwrite.core.assembling import Action, Expressions, conjunct
@@ -18,6 +18,7 @@ from dualwrite.core.expressions import (
     Update,
     condition_syntax,
     creates,
+    literals_written,
     names_used,
     names_written,
     parse_condition,
@@ -28,6 +29,7 @@ from dualwrite.core.expressions import (
     with_set,
 )
 from dualwrite.core.items import OTHER, STAMP, Item, Key
+from dualwrite.core.key_values import check_index_keys
 from dualwrite.core.phases import Side
 from dualwrite.core.requests import MAKES, Body, Verb, Wish
 from dualwrite.core.spec import MigratedTable
@@ -113,11 +115,33 @@ def needs_evaluation(wish: Wish) -> bool:
     sensitive = wish.table.swapped
     if wish.dialect is Side.OLD:
         sensitive |= wish.table.sources
-    if wish.meant is None:
-        text = wish.update_text
-        if not text or not sensitive & {*wish.names.values(), *re.findall(r"\w+", text)}:
-            return False
-    return bool(sensitive & names_written(parsed_update(wish)))
+    return _may_write(wish, sensitive) and bool(sensitive & names_written(parsed_update(wish)))
+
+
+def is_unjudged(wish: Wish, leader: Side) -> bool:
+    """Whether an update may give an index of the client's own table what that cannot hold, and the
+    leader, which has other indexes, would take it: then the image must be judged, too."""
+    place = wish.table.side(wish.dialect)
+    if wish.dialect is leader or not _may_write(wish, place.index_keys):
+        return False
+    update = parsed_update(wish)
+    paths = [action.path for action in update.sets] + [action.path for action in update.adds]
+    literals = literals_written(update)
+    if not {str(path[0]) for path in paths}.intersection(place.index_keys) <= literals.keys():
+        return True
+    try:
+        check_index_keys(literals, place)
+    except ValidationError:
+        return True
+    return False
+
+
+def _may_write(wish: Wish, names: Iterable[str]) -> bool:
+    """Whether an update could be about one of these names, by a quick look at its text."""
+    if wish.meant is not None:
+        return True
+    words = re.findall(r"\w+", wish.update_text or "")
+    return not {*wish.names.values(), *words}.isdisjoint(names)
 
 
 def only_removes(wish: Wish) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
     Condition,
-    Literal,
     Update,
     check_item,
     check_key_paths,
     check_placeholders,
     check_unused,
+    literals_written,
     names_written,
     parse_condition,
     parse_update,
@@ -137,7 +137,7 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
     if operation:
         _refuse_key_paths(body, table.side(dialect))
     if meant is not None and meant.update is not None:
-        check_index_keys(_values_put(meant.update), table.side(dialect))
+        check_index_keys(literals_written(meant.update), table.side(dialect))
     return Wish(verb, table, dialect, key_of(source, schema), body, meant)
 
 
@@ -207,15 +207,6 @@ def _refuse_key_paths(body: Body, side: TableSide) -> None:
             else parse_condition(text, names, values)
         )
         check_key_paths(parsed, side.keys, side.index_keys)
-
-
-def _values_put(update: Update) -> Item:
-    """The attributes that a legacy update gives a value, which are whole ones."""
-    return {
-        str(action.path[0]): action.value.value
-        for action in update.sets
-        if isinstance(action.value, Literal)
-    }
 
 
 def refuse_hidden(body: Body) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from dualwrite.core.assembling import Action
 from dualwrite.core.errors import Refused, ValidationError
-from dualwrite.core.expressions import apply, creates, holds
+from dualwrite.core.expressions import apply, creates, holds, names_written
 from dualwrite.core.items import Item, canonical, same, stamp_of
+from dualwrite.core.key_values import check_index_keys
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.plan import (
     Seen,
@@ -149,6 +150,9 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
     update = parsed_update(wish)  # what is wrong with its text is told before a false condition
     try:
         after = apply(update, view or {}, wish.key)
+        written = {name: after[name] for name in names_written(update) if name in after}
+        # What stands there already may be older than the index, which then has no entry of it.
+        check_index_keys(written, wish.table.side(wish.dialect))
     except ValidationError:
         await require_condition(services, wish, base)
         raise

@@ -14,6 +14,7 @@ from dualwrite.core.legacy import reworded
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
     follower_write,
+    is_unjudged,
     leader_action,
     needs_evaluation,
     outgrows,
@@ -82,7 +83,8 @@ async def _write(services: Services, wish: Wish, state: TableState) -> Body:
             if reply is not None:
                 return reply
         return await based.write(services, wish, state, row)
-    if wish.verb is Verb.UPDATE and needs_evaluation(wish):
+    leader = state.phase.leader
+    if wish.verb is Verb.UPDATE and (needs_evaluation(wish) or is_unjudged(wish, leader)):
         return await based.write(services, wish, state, row)
     return await _mirrored(services, wish, state, row)
 

@@ -109,6 +109,13 @@ def test_a_key_as_long_as_keys_may_be(twin: Twin) -> None:
     twin.both("get_item", TableName=twin.name("tasks"), Key=key, ConsistentRead=True)
 
 
+def bad_updates(twin: Twin) -> list[tuple[str, dict[str, str]]]:
+    """Index keys of the client's own table, with what they cannot hold, in an update: of local
+    indexes DynamoDB Local judges none there."""
+    name = "status" if twin.dialect is Side.OLD else "part_id"
+    return [(name, value) for value in ({"N": "1"}, {"S": ""}, HASH_TOO_LONG)]
+
+
 def bad_index_values(twin: Twin) -> list[dict[str, Any]]:
     """Attributes that an index of the client's own table cannot hold."""
     if twin.dialect is Side.OLD:
@@ -127,6 +134,43 @@ def test_a_value_that_an_index_of_its_own_table_cannot_hold(twin: Twin) -> None:
         puts = [{"Put": {"TableName": name, "Item": item}} for item in items]
         refused(twin, "transact_write_items", TransactItems=puts)
         untouched(twin)
+
+
+def test_an_update_to_a_value_that_an_index_of_its_own_table_cannot_hold(twin: Twin) -> None:
+    """It is refused whichever table leads, however the value is made, and after the condition."""
+    name, key = twin.name("tasks"), twin.task_key()
+    for attribute, bad in bad_updates(twin):
+        twin.both("put_item", TableName=name, Item=twin.task(kept=bad))
+        texts = ("SET #n = :v", "SET #n = if_not_exists(lacking, :v)", "SET #n = kept")
+        for text in (*texts, "ADD #n :v") if "N" in bad else texts:
+            parameters: dict[str, Any] = {
+                "TableName": name, "Key": key, "UpdateExpression": text,
+                "ExpressionAttributeNames": {"#n": attribute},
+                **({"ExpressionAttributeValues": {":v": bad}} if ":v" in text else {}),
+            }  # fmt: skip
+            if twin.dialect is not twin.phase.leader or twin.rig.reference:
+                refused(twin, "update_item", **parameters)
+                heard = outcome(
+                    twin.rig.proxied, "transact_write_items", TransactItems=[{"Update": parameters}]
+                )
+                assert heard["error"] in ("ValidationException", "TransactionCanceledException")
+            heard = twin.both("update_item", **parameters,
+                              ConditionExpression="attribute_exists(lacking)")  # fmt: skip
+            assert heard["error"] == "ConditionalCheckFailedException"
+        twin.both("get_item", TableName=name, Key=key, ConsistentRead=True)
+
+
+def test_an_update_of_an_index_key(twin: Twin) -> None:
+    """What the index holds is written, also where the table that leads has no such index."""
+    name, key = twin.name("tasks"), twin.task_key()
+    attribute = bad_updates(twin)[0][0]
+    twin.both("put_item", TableName=name, Item=twin.task(kept={"S": "acme"}))
+    for text in ("SET #n = :v", "SET #n = if_not_exists(lacking, :v)", "SET #n = kept"):
+        values = {"ExpressionAttributeValues": {":v": {"S": "acme"}}} if ":v" in text else {}
+        twin.both("update_item", TableName=name, Key=key, UpdateExpression=text,
+                  ExpressionAttributeNames={"#n": attribute}, ReturnValues="ALL_NEW",
+                  **values)  # fmt: skip
+    twin.both("get_item", TableName=name, Key=key, ConsistentRead=True)
 
 
 def test_a_batch_of_which_the_other_design_cannot_hold_an_item(twin: Twin) -> None:

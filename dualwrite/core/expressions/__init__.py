@@ -62,7 +62,13 @@ from dualwrite.core.expressions.placeholders import (
 from dualwrite.core.expressions.projection import project
 from dualwrite.core.expressions.render import Placeholders, render
 from dualwrite.core.expressions.syntax import condition_syntax, update_syntax
-from dualwrite.core.expressions.translate import creates, names_used, names_written, rename
+from dualwrite.core.expressions.translate import (
+    creates,
+    literals_written,
+    names_used,
+    names_written,
+    rename,
+)
 from dualwrite.core.expressions.updates import (
     PROJECTION,
     UPDATE,
@@ -121,6 +127,7 @@ __all__ = [
     "judged",
     "key_condition",
     "less",
+    "literals_written",
     "names_used",
     "names_written",
     "not_exists",

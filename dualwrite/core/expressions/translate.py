@@ -26,6 +26,7 @@ from dualwrite.core.expressions.ast import (
     Update,
     ValueAction,
 )
+from dualwrite.core.items import Item
 
 E = TypeVar("E", Condition, Update, Projection)
 V = TypeVar("V", bound=SetValue)
@@ -61,6 +62,15 @@ def names_used(expression: Condition | Update | Projection) -> frozenset[str]:
 def names_written(update: Update) -> frozenset[str]:
     """The top-level names of the paths an update writes."""
     return frozenset(str(path[0]) for path in update.paths)
+
+
+def literals_written(update: Update) -> Item:
+    """The values that an update gives to whole attributes, or adds to them, as the request brought
+    them."""
+    given = [(action.path, action.value) for action in update.sets]
+    literals = [(path, value.value) for path, value in given if isinstance(value, Literal)]
+    literals += [(action.path, action.value) for action in update.adds]
+    return {str(path[0]): value for path, value in literals if len(path) == 1}
 
 
 def creates(update: Update) -> bool:

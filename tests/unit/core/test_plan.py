@@ -1,9 +1,11 @@
 """What is sent to whom: the guard, the base, and the other dialect's words."""
 
+from dataclasses import replace
+
 import pytest
 
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.items import OTHER, STAMP
+from dualwrite.core.items import OTHER, STAMP, KeyAttribute, KeySchema
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import (
     OLDER,
@@ -11,11 +13,13 @@ from dualwrite.core.plan import (
     absence_check,
     based_action,
     follower_write,
+    is_unjudged,
     leader_action,
     needs_evaluation,
     only_removes,
 )
 from dualwrite.core.requests import Verb, Wish, wish
+from dualwrite.core.spec import IndexSpec
 from tests.proxy_harness import a_migration
 
 MIGRATION = a_migration("p-")
@@ -99,6 +103,33 @@ def test_updates_that_change_the_hidden_map_are_evaluated(
     values = {"ExpressionAttributeValues": {":a": {"S": "x"}}}
     more = values if expression and ":a" in expression else {}
     assert needs_evaluation(update(expression, **more)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "wanted"),
+    [
+        ("SET place = :a", {"S": "x"}, False),
+        ("SET place = :a", {"S": ""}, True),
+        ("SET #p = :a", {"N": "1"}, True),
+        ("SET place = :a", {"S": "x" * 2049}, True),
+        ("SET place = if_not_exists(b, :a)", {"S": "x"}, True),
+        ("ADD place :a", {"N": "1"}, True),
+        ("REMOVE place SET b = :a", {"S": ""}, False),
+        ("SET b = place, c = :a", {"S": ""}, False),
+    ],
+)
+def test_what_an_index_might_not_hold_is_judged_by_its_own_table(
+    expression: str, value: dict[str, str], wanted: bool
+) -> None:
+    """Where another table leads; literals that fit cost nothing, as nearly all do."""
+    index = IndexSpec("by-place", KeySchema(KeyAttribute("place")), local=False)
+    table = replace(TASKS, old=replace(TASKS.old, indexes=(index,)))
+    more = {"ExpressionAttributeNames": {"#p": "place"}} if "#p" in expression else {}
+    wanting = replace(
+        update(expression, ExpressionAttributeValues={":a": value}, **more), table=table
+    )
+    assert is_unjudged(wanting, Side.NEW) is wanted
+    assert not is_unjudged(wanting, Side.OLD)
 
 
 @pytest.mark.parametrize(
