@@ -12,7 +12,7 @@ from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.spec import Derivation, IndexSpec, MigratedTable, Migration, TableSide
 from tests.contract.twins import Twin
-from tests.proxy_harness import MAPPING, TEMPLATES, outcome
+from tests.proxy_harness import MAPPING, TEMPLATES, outcome, raw_outcome, wire_form
 
 pytestmark = pytest.mark.managed_only
 HASH_TOO_LONG = {"S": "h" * 2049}
@@ -28,6 +28,7 @@ def migration(prefix: str) -> Migration:
 
     own = Derivation("endpoint_id", MAPPING, TEMPLATES)
     task, note = keys("list_id", "task_id"), KeyAttribute("note_id")
+    mark = KeyAttribute("mark", "B")
     by_status = IndexSpec("status-index", keys("status"), local=False)
     by_part = IndexSpec("part-index", keys("part_id"), local=False)
     by_rank = IndexSpec("rank-index", keys("list_id", "rank", "N"))
@@ -40,6 +41,11 @@ def migration(prefix: str) -> Migration:
             "notes", Kind.REKEY,
             TableSide(f"{prefix}notes", KeySchema(KeyAttribute("endpoint_id"), note)),
             TableSide(f"{prefix}notes-v2", KeySchema(KeyAttribute("partition_key"), note)), own,
+        ),
+        MigratedTable(
+            "samples", Kind.REKEY,
+            TableSide(f"{prefix}samples", KeySchema(KeyAttribute("at", "N"), mark)),
+            TableSide(f"{prefix}samples-v2", KeySchema(KeyAttribute("at", "N"), mark)), own,
         ),
         MigratedTable(
             "turned", Kind.REKEY, TableSide(f"{prefix}turned", keys("a", "b")),
@@ -237,3 +243,28 @@ def test_a_derived_attribute_that_is_no_string(twin: Twin, value: dict[str, Any]
         item = {**twin.note(), "endpoint_id": value}
         heard = outcome(twin.rig.proxied, "put_item", TableName=twin.name("notes"), Item=item)
         assert "(wrong-type): endpoint_id is not a string" in heard["message"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"S": None, "N": "1"}, {"N": "1e0000000001"}, {"N": "1e-00000000002"}]
+)
+def test_values_that_no_sdk_writes_so(twin: Twin, value: dict[str, Any]) -> None:
+    """A null is a member that is not given, and an exponent may have zeros before it."""
+    item = twin.task(v=value, deep={"M": {"l": {"L": [dict(value)]}}})
+    body = {"TableName": twin.name("tasks"), "Item": item}
+    assert "error" not in raw_outcome(twin.rig.url, "PutItem", body)
+    got = outcome(twin.rig.proxied, "get_item", TableName=twin.name("tasks"),
+                  Key=twin.task_key(), ConsistentRead=True)["Item"]  # fmt: skip
+    assert list(got["v"]) == list(got["deep"]["M"]["l"]["L"][0]) == ["N"]
+
+
+def test_a_batch_with_one_key_in_two_spellings(twin: Twin) -> None:
+    """The same bytes may be written in more than one text of base64."""
+    requests = [
+        {"PutRequest": {"Item": {**wire_form(twin.sample()), "mark": {"B": text}}}}
+        for text in ("AQ==", "AR==")
+    ]
+    body = {"RequestItems": {twin.name("samples"): requests}}
+    if twin.rig.reference or twin.phase.mode is Mode.ATOMIC:
+        assert raw_outcome(twin.rig.url, "BatchWriteItem", body)["error"] == "ValidationException"
+        untouched(twin)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions.ast import Path
-from dualwrite.core.items import AttributeValue, canonical
+from dualwrite.core.items import AttributeValue, canonical, canonical_binary
 
 DIGITS_MAX = 38
 """AWS: "numbers can have up to 38 digits of precision"."""
@@ -113,11 +113,15 @@ def number(result: Decimal) -> str:
 
 
 def normalised(value: AttributeValue) -> AttributeValue:
-    """The value with its numbers in the form in which DynamoDB gives them back."""
+    """The value with its numbers and bytes in the form in which DynamoDB gives them back."""
     kind, content = kind_of(value)
     match kind:
         case "N":
             return value if _PLAIN.fullmatch(content) else {"N": number(Decimal(content))}
+        case "B":
+            return {"B": canonical_binary(content)}
+        case "BS":
+            return {"BS": list(map(canonical_binary, content))}
         case "NS":
             return {"NS": [normalised({"N": member})["N"] for member in content]}
         case "L":

@@ -13,7 +13,7 @@ from typing import Any
 
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.expressions.values import DIGITS_MAX, EXPONENT_MAX, EXPONENT_MIN
-from dualwrite.core.items import canonical_number
+from dualwrite.core.items import canonical_binary, canonical_number
 
 NAME_BYTES_MAX = 65535
 """Seen on AWS by the tests of ScyllaDB Alternator; the documents say 64 KB."""
@@ -22,7 +22,7 @@ DEPTH_MAX = 32
 
 _TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", "BS"})
 _SHORT_INTEGER = re.compile(r"-?[0-9]{1,38}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,9})?")
 _DIGITS_WORDING = f"Attempting to store more than {DIGITS_MAX} significant digits in a Number"
 _INVALID = "One or more parameter values were invalid: "
 
@@ -79,10 +79,13 @@ def _are_plain(values: Iterable[Any], depth: int) -> bool:
 
 
 def check_value(value: Any, depth: int = 1) -> None:
-    """One typed value and all within it. Raises ClientError in DynamoDB's words."""
+    """One typed value and all within it, whose nulls are taken out of it. Raises ClientError in
+    DynamoDB's words."""
     if not isinstance(value, dict):
         raise _serialization("Unexpected value type in payload")
-    kinds = [kind for kind in value if kind in _TYPES and value[kind] is not None]
+    for kind in [kind for kind in value if value[kind] is None]:
+        del value[kind]  # as not given, for whoever reads the value after this counts on one member
+    kinds = [kind for kind in value if kind in _TYPES]
     if not kinds:
         raise ValidationError(
             "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
@@ -134,8 +137,8 @@ def _check_map(content: Any, depth: int) -> None:
         check_value(inner, depth + 1)
 
 
-def _check_set(kind: str, members: list[Any]) -> None:
-    texts = [_text(member) for member in members]
+def _check_set(kind: str, content: list[Any]) -> None:
+    texts = [_text(member) for member in content]
     if not texts:
         wording = {
             "SS": "An string set  may not be empty",
@@ -149,10 +152,12 @@ def _check_set(kind: str, members: list[Any]) -> None:
         if len({canonical_number(text) for text in texts}) < len(texts):
             raise ValidationError("Input collection contains duplicates")
         return
+    members = set(texts)
     if kind == "BS":
         for text in texts:
             _check_binary(text)
-    if len(set(texts)) < len(texts):
+        members = set(map(canonical_binary, texts))
+    if len(members) < len(texts):
         of_type = "of type BS " if kind == "BS" else " "
         listed = ", ".join(texts)
         raise ValidationError(f"{_INVALID}Input collection [{listed}]{of_type}contains duplicates.")
