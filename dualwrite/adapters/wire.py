@@ -10,6 +10,7 @@ import orjson
 from dualwrite.adapters.connection import Address, Limits, Reply
 from dualwrite.adapters.pool import Pool
 from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
+from dualwrite.core.encoding import in_json
 from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import OutcomeUnknown, Refused, Unanswered
 from dualwrite.core.operations import OPERATIONS, Action
@@ -66,7 +67,7 @@ class WireClient(Dynamo):
         """
         api = STREAMS_API if operation in STREAMS_OPERATIONS else API
         try:
-            reply = await self.send(api + operation, orjson.dumps(request))
+            reply = await self.send(api + operation, in_json(request))
             return answer_of(operation, reply)
         except OutcomeUnknown as error:
             if OPERATIONS[operation].action is Action.READ:

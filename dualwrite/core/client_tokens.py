@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from dualwrite.core.encoding import in_json
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import AttributeValue, Key
 from dualwrite.core.phases import TableState
@@ -97,7 +98,7 @@ def claim_of(token: str | None, request: Any) -> Claim | None:
             f"1 validation error detected: Value '{token}' at 'clientRequestToken' failed to "
             f"satisfy constraint: Member must have length {bound}"
         )
-    text = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
+    text = in_json(request, orjson.OPT_SORT_KEYS)
     return Claim(sha256(token.encode()).hexdigest(), sha256(text).hexdigest())
 
 

@@ -4,9 +4,8 @@ hold. Atomic mode refuses it; mirror mode counts it, so that the operator hears 
 from collections.abc import Sequence
 from itertools import chain
 
-import orjson
-
 from dualwrite.core import metric_names
+from dualwrite.core.encoding import in_json
 from dualwrite.core.errors import ClientError, EngineError, Refused
 from dualwrite.core.items import ITEM_BYTES_MAX, Key, size_bytes
 from dualwrite.core.plan import side_key
@@ -97,7 +96,7 @@ def _both_bytes(part: Part) -> int:
 def _payload_bytes(action: Body) -> int:
     """What an action's items and values take at most: JSON is longer than what AWS counts."""
     parts = (action.get(name) for name in ("Item", "Key", "ExpressionAttributeValues"))
-    return sum(len(orjson.dumps(part)) for part in parts if part)
+    return sum(len(in_json(part)) for part in parts if part)
 
 
 async def _image_bytes(services: Services, updates: Sequence[Part]) -> int:

@@ -6,6 +6,7 @@ from zlib import crc32
 
 import orjson
 
+from dualwrite.core.encoding import in_json
 from dualwrite.core.requests import Body
 from dualwrite.proxy.messages import Answer, HttpReply, HttpRequest
 from dualwrite.proxy.services import Services, forward
@@ -22,8 +23,7 @@ async def ask(services: Services, request: HttpRequest, target: str, body: Body)
     """The engine's answer to another body under the client's headers, neither of them compressed;
     raises EngineError."""
     headers = tuple(pair for pair in request.headers if pair[0] not in _ENCODINGS)
-    return await pass_on(services, request._replace(headers=headers, body=orjson.dumps(body)),
-                         target)  # fmt: skip
+    return await pass_on(services, request._replace(headers=headers, body=in_json(body)), target)
 
 
 def answer_in(reply: Answer) -> Body | None:

@@ -54,7 +54,7 @@ async def worded(services: Services, call: Call, error: ClientError) -> ClientEr
         return error
     try:
         reply = await ask(services, call.request, call.target, request)
-    except EngineError:
+    except (EngineError, ValidationError):  # the latter: it is not even JSON
         return error
     code = error_code(reply)
     return Worded(code, reply) if code in FOUND_WRONG else error

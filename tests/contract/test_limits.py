@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dualwrite.core.phases import Mode, Side
-from tests.contract.twins import Twin
+from tests.contract.twins import FREE, Twin
 from tests.engines_chosen import EngineName
-from tests.proxy_harness import AUTHORIZATION, outcome
+from tests.proxy_harness import AUTHORIZATION, outcome, raw_outcome
 
 ONE = {":v": {"N": "1"}}
 BYTES_MAX = 4096
@@ -135,3 +135,37 @@ def test_a_transaction_whose_two_sides_exceed_4_mb(twin: Twin) -> None:
         assert "a transaction whose two sides exceed 4 MB" in heard["message"]
         assert "Item" not in twin.rig.proxied.get_item(TableName=name, Key=twin.note_key(0))
     assert "Transaction payload size cannot exceed 4MB" in put(15)["message"]
+
+
+@pytest.mark.managed_only
+@pytest.mark.parametrize("levels", [33, 150])
+def test_values_nested_too_deep(twin: Twin, levels: int) -> None:
+    """They are refused as DynamoDB refuses them, however deep, also where they are another
+    table's; in a member that means nothing they do no harm."""
+    name, free = twin.name("notes"), FREE + twin.rig.tables["notes"].side(twin.dialect).name
+    value: dict[str, Any] = {"S": "x"}
+    for _ in range(levels):
+        value = {"M": {"a": value}}
+    key = {**twin.note_key(), "note_id": value}
+    own, deep = {"Item": twin.note()}, {"Item": twin.note(v=value)}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("PutItem", {"TableName": name, **deep}),
+        ("GetItem", {"TableName": name, "Key": key}),
+        ("Scan", {"TableName": name, "FilterExpression": "v = :v",
+                  "ExpressionAttributeValues": {":v": value}}),
+        ("TransactWriteItems", {"ClientRequestToken": twin.run, "TransactItems": [
+            {"Put": {"TableName": name, **deep}}
+        ]}),
+        ("BatchWriteItem", {"RequestItems": {name: [{"PutRequest": own}],
+                                             free: [{"PutRequest": deep}]}}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": name, **own}},
+                                                  {"Put": {"TableName": free, **deep}}]}),
+    ]  # fmt: skip
+    reference = twin.rig.engine_name is EngineName.DYNAMODB_LOCAL
+    for operation, body in requests if reference or levels > 127 else requests[:4]:
+        heard = raw_outcome(twin.rig.url, operation, body)
+        assert heard["error"] == "ValidationException", (operation, heard)
+        assert "Nesting Levels" in str(heard) or operation == "GetItem"
+    assert twin.rig.items("notes", Side.OLD) == twin.rig.items("notes", Side.NEW) == []
+    strange = {"TableName": name, "Key": twin.note_key(), "Unheard": value}
+    assert raw_outcome(twin.rig.url, "GetItem", strange) == {}

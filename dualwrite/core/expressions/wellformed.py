@@ -17,6 +17,10 @@ from dualwrite.core.items import canonical_binary, canonical_number
 
 NAME_BYTES_MAX = 65535
 """Seen on AWS by the tests of ScyllaDB Alternator; the documents say 64 KB."""
+NESTED_TOO_DEEP = (
+    "Nesting Levels have exceeded supported limits: "
+    "Attributes in the item have nested levels beyond supported limit"
+)
 DEPTH_MAX = 32
 """AWS: "nested attributes up to 32 levels deep"."""
 
@@ -101,10 +105,7 @@ def check_value(value: Any, depth: int = 1) -> None:
 
 def _check_content(kind: str, content: Any, depth: int) -> None:
     if depth > DEPTH_MAX:
-        raise ValidationError(
-            "Nesting Levels have exceeded supported limits: "
-            "Attributes in the item have nested levels beyond supported limit"
-        )
+        raise ValidationError(NESTED_TOO_DEEP)
     match kind:
         case "S":
             _text(content)
