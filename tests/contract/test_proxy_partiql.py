@@ -228,6 +228,26 @@ def test_selects_show_what_a_plain_table_shows(reader: Twin, share: int) -> None
         assert not any(HIDDEN & item.keys() for item in heard["Items"])
 
 
+def test_keys_are_compared_with_values_of_their_type(reader: Twin) -> None:
+    """A SELECT that compares one with another type is refused, not empty, wherever it does so; what
+    is no key is compared with anything."""
+    fill(reader)
+    index = f"<TASKS>.\"owner-index\" WHERE list_id='{reader.run}'"
+    table = "<TASKS> WHERE list_id='<RUN>'"
+    for text in (
+        f"{table} AND task_id>1", f"{table} AND 1>=task_id", f"{table} AND task_id<>1",
+        f"{table} AND task_id BETWEEN 1 AND 2", f"{table} AND task_id IN [1,2]",
+        f"{table} AND v=1 AND NOT task_id<1", f"{table} AND (v=1 OR task_id=1)",
+        f"{table} AND task_id>'a' AND task_id<1", f"{table} AND list_id>1",
+        f"{table} AND contains(task_id,1)", "<TASKS> WHERE task_id=1", "<TASKS> WHERE list_id<>1",
+        f'{index} AND "owner">1', f"{index} AND task_id>1",
+    ):  # fmt: skip
+        heard = execute(reader, f"SELECT * FROM {text}")
+        assert heard.get("error") == "ValidationException", text
+    for text in (f"{table} AND v='x'", f"{table} AND size(task_id)=2"):
+        assert "error" not in execute(reader, f"SELECT * FROM {text}"), text
+
+
 @pytest.mark.parametrize("share", [0, 100])
 def test_selects_page_to_their_end(reader: Twin, share: int) -> None:
     """Every page as a plain table gives it, over IN too; the token stays on its side although the

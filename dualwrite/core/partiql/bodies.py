@@ -15,7 +15,7 @@ from dualwrite.core.expressions import (
     Update,
     render,
 )
-from dualwrite.core.items import AttributeValue, Item, Key, KeySchema
+from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema
 from dualwrite.core.partiql.ast import Change, Exists, Insert, Node, Remove, Select
 from dualwrite.core.partiql.bind import Binder
 from dualwrite.core.requests import Body, Verb
@@ -58,7 +58,7 @@ def _insert(item: Item, schema: KeySchema) -> Body:
             raise ValidationError(
                 f"Key attribute should be present in the item: Key {attribute.name}"
             )
-        _check_type(attribute.name, attribute.type, item[attribute.name])
+        check_type(attribute, item[attribute.name])
     return {
         "Item": item,
         "ConditionExpression": "attribute_not_exists(#0)",
@@ -116,11 +116,11 @@ def key_and_rest(condition: Condition, schema: KeySchema) -> tuple[Key, Conditio
     """What a condition says of key attributes by equality, and the rest of it."""
     key: Key = {}
     rest: list[Condition] = []
-    types = {attribute.name: attribute.type for attribute in schema.attributes}
+    attributes = {attribute.name: attribute for attribute in schema.attributes}
     for part in conjuncts(condition):
         name, value = equality(part)
-        if name in types and name not in key and value is not None:
-            _check_type(name, types[name], value)
+        if name in attributes and name not in key and value is not None:
+            check_type(attributes[name], value)
             key[name] = value
         else:
             rest.append(part)
@@ -140,10 +140,12 @@ def equality(part: Condition) -> tuple[str, AttributeValue | None]:
     return "", None
 
 
-def _check_type(name: str, kind: str, value: AttributeValue) -> None:
-    if kind not in value:
+def check_type(attribute: KeyAttribute, value: AttributeValue) -> None:
+    """What finds a key has the key's type; raises ValidationError."""
+    if attribute.type not in value:
         raise ValidationError(
-            f"Key attribute's data type should match its data type in table's schema: Key {name}"
+            "Key attribute's data type should match its data type in table's schema: "
+            f"Key {attribute.name}"
         )
 
 

@@ -5,12 +5,13 @@ the whole table (AWS, "PartiQL select statements"). Whatever of the WHERE the ke
 filter, which acts after Limit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cmp_to_key
 
 from dualwrite.core.errors import ValidationError
 from dualwrite.core.expressions import (
+    And,
     Attribute,
     Between,
     Comparison,
@@ -18,6 +19,9 @@ from dualwrite.core.expressions import (
     Function,
     In,
     Literal,
+    Not,
+    Operand,
+    Or,
     Path,
     Placeholders,
     holds,
@@ -28,7 +32,7 @@ from dualwrite.core.expressions.values import compare, find
 from dualwrite.core.items import AttributeValue, Item, KeyAttribute, KeySchema
 from dualwrite.core.partiql.ast import Select
 from dualwrite.core.partiql.bind import Binder
-from dualwrite.core.partiql.bodies import all_parts, conjuncts, equality
+from dualwrite.core.partiql.bodies import all_parts, check_type, conjuncts, equality
 from dualwrite.core.requests import Body
 
 LEGS_MAX = 100
@@ -82,8 +86,12 @@ class Plan:
         return self.filter is None or holds(self.filter, item)
 
 
-def plan_of(parsed: Select, binder: Binder, schema: KeySchema) -> Plan:
-    """The searches of a SELECT on a table, or an index, of these keys; raises ValidationError."""
+def plan_of(
+    parsed: Select, binder: Binder, table: KeySchema, index: KeySchema | None = None
+) -> Plan:
+    """The searches of a SELECT on a table of these keys, or on an index of it; raises
+    ValidationError."""
+    schema = index or table
     labels(parsed.paths)
     _check_order(parsed, schema)
     condition = None if parsed.where is None else binder.condition(parsed.where)
@@ -108,6 +116,7 @@ def plan_of(parsed: Select, binder: Binder, schema: KeySchema) -> Plan:
         ]
     if len(legs) > LEGS_MAX:
         raise ValidationError(f"The statement reads more than {LEGS_MAX} keys at once")
+    _check_filter(parts, {*table.attributes, *schema.attributes})
     return Plan(
         tuple(legs),
         all_parts(*parts) if parts else None,
@@ -135,11 +144,7 @@ def _choices(attribute: KeyAttribute, parts: list[Condition]) -> list[AttributeV
         if values is None or (name != attribute.name and _in_name(part) != attribute.name):
             continue
         for each in values:
-            if attribute.type not in each:
-                raise ValidationError(
-                    "Key attribute's data type should match its data type in table's schema: "
-                    f"Key {attribute.name}"
-                )
+            check_type(attribute, each)
         parts.remove(part)
         return values
     return None
@@ -194,7 +199,10 @@ def _range(attribute: KeyAttribute, part: Condition) -> Condition | None:
     key = Attribute((attribute.name,))
 
     def fits(*operands: object) -> bool:
-        return all(isinstance(o, Literal) and attribute.type in o.value for o in operands)
+        literals = [operand for operand in operands if isinstance(operand, Literal)]
+        for literal in literals:
+            check_type(attribute, literal.value)
+        return len(literals) == len(operands)
 
     match part:
         case Comparison(operator, left, right) if operator in _RANGED:
@@ -207,6 +215,42 @@ def _range(attribute: KeyAttribute, part: Condition) -> Condition | None:
         case Function("begins_with", (operand, prefix)) if operand == key and fits(prefix):
             return part if attribute.type in ("S", "B") else None
     return None
+
+
+# -- filters ---------------------------------------------------------------------------------------
+
+
+def _check_filter(parts: Iterable[Condition], keys: Collection[KeyAttribute]) -> None:
+    """A filter compares key attributes with values of their types alone."""
+    types = {(key.name,): key.type for key in keys}
+    for part in parts:
+        match part:
+            case And(inner) | Or(inner):
+                _check_filter(inner, keys)
+            case Not(inner):
+                _check_filter((inner,), keys)
+        operands = _compared(part)
+        wanted = {types[o.path] for o in operands if isinstance(o, Attribute) and o.path in types}
+        for operand in operands:
+            if isinstance(operand, Literal) and not wanted <= operand.value.keys():
+                raise ValidationError(
+                    "One or more parameter values were invalid: Condition parameter type does not "
+                    "match schema type"
+                )
+
+
+def _compared(part: Condition) -> tuple[Operand, ...]:
+    """What stands in one comparison, all of it of one type."""
+    match part:
+        case Comparison(_, left, right):
+            return left, right
+        case Between(operand, low, high):
+            return operand, low, high
+        case In(operand, choices):
+            return operand, *choices
+        case Function("contains", operands):
+            return operands
+    return ()
 
 
 # -- what is shown ---------------------------------------------------------------------------------
