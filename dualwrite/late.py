@@ -52,7 +52,8 @@ async def _take_back(
 ) -> None:
     request = take_back_request(table, side, copy)
     for pause_seconds in PAUSES_SECONDS:
-        await sleep(pause_seconds)
+        if pause_seconds:
+            await sleep(pause_seconds)
         try:
             await dynamo.call("TransactWriteItems", request)
         except Refused as error:
