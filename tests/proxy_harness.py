@@ -217,9 +217,10 @@ class Rig:
 
     def items(self, table: str, side: Side) -> list[dict[str, Any]]:
         """All items as they are stored on one side."""
-        found: list[dict[str, Any]] = self.engine.scan(
+        pages = self.engine.get_paginator("scan").paginate(
             TableName=self.tables[table].side(side).name, ConsistentRead=True
-        )["Items"]
+        )
+        found = [item for page in pages for item in page["Items"]]
         return [{name: wire_form(value) for name, value in item.items()} for item in found]
 
     def differences(self, table: str, leader: Side) -> list[str]:
