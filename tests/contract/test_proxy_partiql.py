@@ -111,6 +111,8 @@ def test_update_changes_what_is_there(twin: Twin) -> None:
         "SET ss=set_add(ss,<<'c'>>) SET ss2=SET_ADD(ss2,<<1>>)", "SET ss=set_delete(ss,<<'a'>>)",
         "SET l=list_append(l,l)", "REMOVE l[0] REMOVE m.x", "SET m['a-b']=?", "REMOVE absent",
         'SET "odd name"=v', "SET v=v+1 SET w=v", "REMOVE w",
+        "SET b=BAG(1,2) SET l=LIST('x',LIST(1),bag('a')) SET e=list()",
+        "SET l=list_append(l,LIST(2)) SET b=set_add(b,BAG(3))",
     ):  # fmt: skip
         # DynamoDB Local shows the whole top attribute where AWS shows the nested path alone.
         ending = endings[turn % 3 if "[" in actions else turn % 5]
@@ -166,6 +168,8 @@ def test_a_derived_attribute_changes_by_a_statement(twin: Twin) -> None:
      "DELETE FROM <NOTES> WHERE <NOTE> RETURNING ALL NEW *", "DELETE <NOTES> WHERE <NOTE>",
      "UPDATE <NOTES> SET v=? WHERE <NOTE>", "UPDATE <NOTES> SET v=1 WHERE <NOTE> AND v IN []",
      "UPDATE <NOTES> SET s=<<1,'a'>> WHERE <NOTE>", "UPDATE <NOTES> SET s=<<>> WHERE <NOTE>",
+     "UPDATE <NOTES> SET s=BAG() WHERE <NOTE>", "UPDATE <NOTES> SET s=BAG(1,1) WHERE <NOTE>",
+     "UPDATE <NOTES> SET s=LIST(v) WHERE <NOTE>", "UPDATE <NOTES> SET s=ARRAY(1) WHERE <NOTE>",
      "UPDATE <NOTES> SET v=1 WHERE <NOTE> RETURNING ALL OLD v", "SELECT FROM <NOTES>",
      "SELECT * FROM <NOTES> n", "SELECT * FROM <NOTES> LIMIT 1", "SELECT v, v FROM <NOTES>",
      "SELECT count(*) FROM <NOTES>", "SELECT * FROM <NOTES> ORDER BY note_id",
@@ -217,6 +221,8 @@ def test_selects_show_what_a_plain_table_shows(reader: Twin, share: int) -> None
         f"SELECT task_id {of_list} AND task_id BETWEEN 't1' AND 't2'",
         f"SELECT task_id {of_list} AND begins_with(task_id,'t') AND NOT v=1",
         f"SELECT task_id {of_list} AND task_id IN ['t2','t0']",
+        f"SELECT task_id {of_list} AND task_id IN <<'t2','t0'>> AND v IN LIST(0,2)",
+        f"SELECT task_id {of_list} AND ss=BAG('a','b')",
         f"SELECT task_id {of_list} AND task_id<>'t2' AND empty IS NULL AND absent IS MISSING",
         f"SELECT task_id {of_list} AND (v=0 OR contains(ss,'z') OR l[0]='y' OR m['a-b']=2)",
         f"SELECT task_id {of_list} AND size(ss)=2 AND v IS NOT MISSING AND l=['x',2]",

@@ -4,10 +4,12 @@ condition  = conjunction { "OR" conjunction }
 conjunction = negation { "AND" negation }
 negation   = "NOT" negation | test
 test       = sum [ comparator sum | "IS" [ "NOT" ] ( "NULL" | "MISSING" )
-             | [ "NOT" ] "BETWEEN" sum "AND" sum | [ "NOT" ] "IN" ( "[" | "(" ) sums ( "]" | ")" ) ]
+             | [ "NOT" ] "BETWEEN" sum "AND" sum | [ "NOT" ] "IN" ( "(" sums ")" | list | set ) ]
 sum        = term { ( "+" | "-" ) term }
 term       = [ "+" | "-" ] ( literal | "?" | path | function "(" sums ")" | "(" condition ")"
-             | "[" sums "]" | "<<" sums ">>" | "{" string ":" sum { "," ... } "}" )
+             | list | set | "{" string ":" sum { "," ... } "}" )
+list       = "[" sums "]" | "LIST" "(" sums ")"
+set        = "<<" sums ">>" | "BAG" "(" sums ")"
 path       = name { "." name | "[" integer "]" | "[" string "]" }
 """
 
@@ -24,6 +26,8 @@ DEPTH_MAX = 64
 """Nesting of parentheses and values; ours, so that no statement can exhaust the stack."""
 COMPARATORS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
+_COLLECTIONS = {"list": "list", "bag": "set"}
+"""PartiQL's constructors, which are other words for [...] and <<...>>."""
 _CONSTANTS = {"TRUE": {"BOOL": True}, "FALSE": {"BOOL": False}, "NULL": {"NULL": True}}
 
 
@@ -119,12 +123,13 @@ class ExpressionParser:
 
     def choices(self) -> tuple[Node, ...]:
         """What follows IN."""
-        for opening, closing in (("[", "]"), ("(", ")")):
-            if self.cursor.accept(opening):
-                members = self.members(closing)
-                if members:
-                    return members
-                break
+        if self.cursor.accept("("):
+            members = self.members(")")
+        else:
+            collection = self.term()
+            members = collection.args if collection.op in _COLLECTIONS.values() else ()
+        if members:
+            return members
         raise ValidationError(
             "IN operator must have a left hand argument of type Variable Reference and right hand "
             "argument of type Seq with at least one member"
@@ -179,7 +184,10 @@ class ExpressionParser:
         if token.kind in ("word", "quoted") and (following.kind, following.text) == ("symbol", "("):
             self.cursor.take()
             self.cursor.take()
-            return Node("call", self.members(")"), word=token.text.lower())
+            word, members = token.text.lower(), self.members(")")
+            if word in _COLLECTIONS:
+                return Node(_COLLECTIONS[word], members)
+            return Node("call", members, word=word)
         return Node("path", path=self.path())
 
     def parenthesised(self) -> Node:
