@@ -138,6 +138,8 @@ def row_from_client(
 
 def _row_from_new(table: MigratedTable, body: Item, own: Item) -> Row | Problem:
     texts = invert(table, {**body, **own})
+    if texts is None and not table.derivation.names:
+        return Row(body, {}, own)  # only its keys are turned: nothing is derived from anything
     if texts is None:
         texts = Problem(Reason.ORPHAN, "no derived attribute is given")
     if isinstance(texts, Problem):
@@ -178,7 +180,8 @@ def row_from_stored(
         body = {name: value for name, value in visible.items() if name not in swapped}
         own = {name: visible[name] for name in swapped if name in visible}
         old, new = (own, other) if side is Side.OLD else (other, own)
-        problem = None if new else Problem(Reason.ORPHAN, "no derived attribute stands in it")
+        lacks = table.derivation.names and not new
+        problem = Problem(Reason.ORPHAN, "no derived attribute stands in it") if lacks else None
         return Row(body, old, new, stamp, problem)
     row = row_from_client(table, visible, side, answers)
     return row.stamped(stamp) if isinstance(row, Row) and stamp is not None else row

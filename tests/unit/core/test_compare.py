@@ -8,10 +8,10 @@ import pytest
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place, transformed
 from dualwrite.core.derivation import Missing, Question, Reason
 from dualwrite.core.items import OTHER, STAMP, Item, KeyAttribute, KeySchema
-from dualwrite.core.phases import Side
-from dualwrite.core.spec import IndexSpec
+from dualwrite.core.phases import Kind, Side
+from dualwrite.core.spec import Derivation, IndexSpec, MigratedTable, TableSide
 from dualwrite.core.stamps import FLOOR
-from dualwrite.core.transform import Row
+from dualwrite.core.transform import Row, row_from_client
 from tests.fakes.verifying import boards, cards, row, stamp, text, votes
 
 BOARDS, CARDS, VOTES = boards(), cards(), votes()
@@ -42,6 +42,21 @@ def test_copies_of_one_row_match_whoever_leads() -> None:
         assert found.wanted == follow
         assert found.annotation is None
         assert found.is_clean
+
+
+@pytest.mark.parametrize("leader", list(Side))
+def test_a_table_that_derives_nothing_has_no_orphans(leader: Side) -> None:
+    """Where only the roles of two keys are exchanged, no row lacks anything, written by whichever
+    client and read on whichever side."""
+    old, new = (KeySchema(KeyAttribute(h), KeyAttribute(r)) for h, r in (("a", "b"), ("b", "a")))
+    sides = TableSide("turned", old), TableSide("turned-v2", new)
+    turned = MigratedTable("turned", Kind.REKEY, *sides, Derivation(None, None, ()))
+    for dialect in Side:
+        made = row_from_client(turned, text(a="1", b="2", v="x"), dialect)
+        assert isinstance(made, Row)
+        assert made.problem is None
+        stored = {side: made.stored(side, stamp(1)) for side in Side}
+        assert compared(turned, leader, stored[leader], stored[leader.other]).is_clean
 
 
 def test_stamps_are_no_contents() -> None:
