@@ -107,6 +107,12 @@ def a_migration(prefix: str) -> Migration:
     return Migration("test", "#", tables, prefix + "control")
 
 
+def all_items(boto: Any, name: str) -> list[dict[str, Any]]:
+    """All pages of a table."""
+    pages = boto.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+    return [item for page in pages for item in page["Items"]]
+
+
 def create_table(boto: Any, side: TableSide, name: str | None = None) -> None:
     """Create a physical table as the spec has it, stream on."""
     attributes = {a.name: a.type for a in side.keys.attributes}
@@ -217,10 +223,7 @@ class Rig:
 
     def items(self, table: str, side: Side) -> list[dict[str, Any]]:
         """All items as they are stored on one side."""
-        pages = self.engine.get_paginator("scan").paginate(
-            TableName=self.tables[table].side(side).name, ConsistentRead=True
-        )
-        found = [item for page in pages for item in page["Items"]]
+        found = all_items(self.engine, self.tables[table].side(side).name)
         return [{name: wire_form(value) for name, value in item.items()} for item in found]
 
     def differences(self, table: str, leader: Side) -> list[str]:

@@ -10,7 +10,15 @@ from dualwrite.core.phases import Mode, Phase, Side
 from dualwrite.core.spec import Migration, TableSide
 from tests.contract.engines import SAME_WORDS
 from tests.engines_chosen import EngineName
-from tests.proxy_harness import TENANTS, Rig, a_rig, client_for, create_table, outcome
+from tests.proxy_harness import (
+    TENANTS,
+    Rig,
+    a_rig,
+    all_items,
+    client_for,
+    create_table,
+    outcome,
+)
 
 PHASES = (Phase.MIRROR_OLD, Phase.ATOMIC_OLD, Phase.ATOMIC_NEW, Phase.MIRROR_NEW, Phase.DONE)
 LEGACY = frozenset({"AttributeUpdates", "Expected", "ConditionalOperator", "KeyConditions"})
@@ -240,6 +248,6 @@ def clear(rig: Rig, tables: set[str]) -> None:
         spec = rig.tables[name]
         for side in {spec.old.name: spec.old, spec.new.name: spec.new}.values():
             for physical in (side.name, PLAIN + side.name, FREE + side.name):
-                for item in rig.engine.scan(TableName=physical)["Items"]:
+                for item in all_items(rig.engine, physical):
                     key = {attribute: item[attribute] for attribute in side.keys.names}
                     rig.engine.delete_item(TableName=physical, Key=key)
