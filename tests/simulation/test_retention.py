@@ -5,7 +5,7 @@ from tests.simulation.world.world import World
 
 CUT_AT, CUT_SECONDS = 12.0, 10.0
 UNREAD = Plan(
-    seed=0, seconds=70.0, tables=("notes",), proxies=2, consumers=1, controllers=1, clients=3,
+    seed=4, seconds=70.0, tables=("notes",), proxies=2, consumers=1, controllers=1, clients=3,
     splits_first=0, skew_seconds=0.0, hurried=True, bold=True, dwell_seconds=24.0,
     think_seconds=0.3, retention_seconds=SHORT_DAY_SECONDS,
     events=(
