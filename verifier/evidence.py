@@ -49,13 +49,17 @@ ABSENT: Final = Absence.ABSENT
 Absent = Literal[Absence.ABSENT]
 
 
+EVIDENCE_AGE_SECONDS_MAX = 10.0
+"""A consumer reports every second or two; what is older says nothing of now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The bounds the gates hold evidence against."""
 
     lag_seconds_max: float = 5.0
     """Above it, the follower's reads are too old to serve and a barrier would take long."""
-    evidence_age_seconds_max: float = 10.0
+    evidence_age_seconds_max: float = EVIDENCE_AGE_SECONDS_MAX
     """Stream evidence not renewed for this long is no evidence: its reader may be dead. Measured by
     the judge's own clock, from when it saw the evidence renewed."""
     bypass_quiet_seconds: float = 30.0

@@ -13,12 +13,9 @@ from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
 from dualwrite.core.encoding import in_json
 from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import OutcomeUnknown, Refused, Unanswered
-from dualwrite.core.operations import OPERATIONS, Action
+from dualwrite.core.operations import API, OF_STREAMS, OPERATIONS, STREAMS_API, Action
 from dualwrite.core.ports import Clock, Dynamo
 
-API = "DynamoDB_20120810."
-STREAMS_API = "DynamoDBStreams_20120810."
-STREAMS_OPERATIONS = frozenset({"GetRecords", "GetShardIterator", "DescribeStream", "ListStreams"})
 _MEMBERS_OF_TYPE = frozenset({"__type", "message", "Message"})
 
 
@@ -65,9 +62,9 @@ class WireClient(Dynamo):
         Raises Refused, Unreachable or OutcomeUnknown, of a read Unanswered; a 5xx is an unknown
         outcome.
         """
-        api = STREAMS_API if operation in STREAMS_OPERATIONS else API
+        api = STREAMS_API if operation in OF_STREAMS else API
         try:
-            reply = await self.send(api + operation, in_json(request))
+            reply = await self.send(f"{api}.{operation}", in_json(request))
             return answer_of(operation, reply)
         except OutcomeUnknown as error:
             if OPERATIONS[operation].action is Action.READ:

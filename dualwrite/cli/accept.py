@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from dualwrite import wiring
-from dualwrite.cli.auditing import audited
+from dualwrite.cli.auditing import audited, require_reason
 from dualwrite.cli.base import (
     EndpointOption,
     JsonOption,
     ReasonOption,
     RegionOption,
     SpecOption,
-    UsageError,
     WhoOption,
     chosen,
     out,
@@ -40,8 +39,7 @@ def accept(
 ) -> None:
     """Accept all transactions seen so far that atomic mode would refuse, for their size."""
     with reported(as_json):
-        if not reason.strip():
-            raise UsageError("accept needs a reason; it goes to the audit")
+        require_reason("accept", reason)
         settings = parse(spec, endpoint, region=region)
         answer = asyncio.run(_accept(settings, table, reason, whoever(who)))
         if as_json:

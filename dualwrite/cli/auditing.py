@@ -5,9 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from dualwrite.cli.base import UsageError
 from dualwrite.control.audit import INTENDED, MADE
+from dualwrite.control.commands import NO_REASON
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.records import AUDIT, AuditEntry, dump
+
+
+def require_reason(verb: str, reason: str) -> None:
+    """Raises UsageError where there is none."""
+    if not reason.strip():
+        raise UsageError(NO_REASON.format(verb=verb))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import typer
 
 from consumers.cleaning import Cleaned, Cleaner
 from dualwrite import wiring
-from dualwrite.cli.auditing import audited
+from dualwrite.cli.auditing import audited, require_reason
 from dualwrite.cli.base import (
     EndpointOption,
     JsonOption,
@@ -15,7 +15,6 @@ from dualwrite.cli.base import (
     RegionOption,
     SpecOption,
     TableOption,
-    UsageError,
     WhoOption,
     chosen,
     out,
@@ -47,8 +46,7 @@ def clean(
 ) -> None:
     """Remove dw_stamp and dw_other from every item of tables that are done; no proxy may live."""
     with reported(as_json):
-        if not reason.strip():
-            raise UsageError("clean needs a reason; it goes to the audit")
+        require_reason("clean", reason)
         settings = parse(spec, endpoint, region=region)
         answer = asyncio.run(_clean(settings, table, write_units_per_second, reason, whoever(who)))
         if as_json:

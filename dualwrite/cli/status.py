@@ -21,9 +21,7 @@ from dualwrite.cli.base import (
 from dualwrite.cli.members import watched
 from dualwrite.cli.overview import member_overview, table_overview
 from dualwrite.settings import Role, Settings, parse
-
-SAID_SECONDS_MAX = 10.0
-"""A consumer reports every second or two; what is older says nothing of now."""
+from verifier.evidence import EVIDENCE_AGE_SECONDS_MAX
 
 
 def status(
@@ -140,7 +138,7 @@ def _backfill(entry: dict[str, Any] | None) -> str:
 def _lag(entry: dict[str, Any] | None) -> str:
     if entry is None:
         return "-"
-    if entry["said_seconds_ago"] > SAID_SECONDS_MAX:
+    if entry["said_seconds_ago"] > EVIDENCE_AGE_SECONDS_MAX:
         return f"unread for {entry['said_seconds_ago']:.0f} s"
     return f"{entry['seconds']:.1f} s"
 

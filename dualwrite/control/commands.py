@@ -35,11 +35,7 @@ class GatesClosed(DualwriteError):
     """Gates are closed, or nothing proves them open."""
 
     def __init__(self, closed: tuple[tuple[str, GateVerdict], ...]) -> None:
-        super().__init__(
-            "; ".join(
-                f"{table}: {gate.gate} is {gate.verdict}: {gate.reason}" for table, gate in closed
-            )
-        )
+        super().__init__(f"{len(closed)} gates are not open")
         self.closed = closed
         """(table, verdict) of every gate that is not open."""
 
@@ -145,6 +141,9 @@ async def written(records: Records, order: Order, command: Command) -> Order:
     return Order(order.id, record.version, command)
 
 
+NO_REASON = "{verb} needs a reason; it goes to the audit"
+
+
 def problem_of(command: Command, migration: Migration) -> str:
     """Why a command can never be carried out; "" where it may be."""
     if command.verb not in VERBS:
@@ -152,7 +151,7 @@ def problem_of(command: Command, migration: Migration) -> str:
     if command.table != ALL and command.table not in migration.by_name:
         return f"the spec has no table {command.table!r}; it has {', '.join(migration.by_name)}"
     if command.verb in MOVES and not command.reason.strip():
-        return f"{command.verb} needs a reason; it goes to the audit"
+        return NO_REASON.format(verb=command.verb)
     return _ARGUMENTS.get(command.verb, _no_argument)(command.argument)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+API = "DynamoDB_20120810"
 STREAMS_API = "DynamoDBStreams_20120810"
-APIS = ("DynamoDB_20120810", STREAMS_API)
+APIS = (API, STREAMS_API)
 OF_STREAMS = frozenset({"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
 TARGETS_MAX = 1024
 """Targets that are remembered; there are some 60."""
