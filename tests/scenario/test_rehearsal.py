@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -61,16 +62,31 @@ def test_a_small_migration_passes_with_kills(tmp_path: Path, engine: str, queue:
     assert (tmp_path / "report.html").stat().st_size > 100_000
 
 
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    args: str
+
+
+def running() -> list[Process]:
+    """All processes of the machine. Asked for without a limit of width: on a terminal, or where
+    COLUMNS is set, `ps` cuts a command line off in the middle of its path."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(None, 2) for line in listed.splitlines())
+    return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
+
+
 def family(pid: int) -> dict[int, str]:
     """All descendants of a process: pid -> command line."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
+    everything = running()
     found: dict[int, str] = {}
     parents = {pid}
     while parents:
-        children = {int(row[0]): row[2] for row in rows if int(row[1]) in parents}
+        children = {
+            process.pid: process.args for process in everything if process.parent in parents
+        }
         found |= children
         parents = set(children)
     return {child: args for child, args in found.items() if not args.startswith("ps ")}
@@ -78,9 +94,7 @@ def family(pid: int) -> dict[int, str]:
 
 def alive(children: dict[int, str]) -> list[str]:
     """Those that still run (a pid that names another command by now is not ours)."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
-    rows = (line.split(None, 1) for line in listed.stdout.splitlines())
-    return [row[1] for row in rows if len(row) == 2 and children.get(int(row[0])) == row[1]]
+    return [process.args for process in running() if children.get(process.pid) == process.args]
 
 
 @pytest.fixture
