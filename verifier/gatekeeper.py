@@ -7,7 +7,7 @@ from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stillness import Stillness
 from verifier.evidence import Policy, gather
 from verifier.gates import COPY, gates_of_move, gates_of_reads
-from verifier.gates.verdicts import Gate
+from verifier.gates.verdicts import Gate, judged
 
 WATCH_SECONDS = 2.5
 """Twice the time between two reports of a stream, and some more."""
@@ -71,4 +71,4 @@ class Gates:
             self._records, table, state, self._clock.wall_ms(), self._stillness, self._policy,
             apart=self._apart,
         )  # fmt: skip
-        return tuple(gate(seen) for gate in gates)
+        return tuple(judged(gate, seen) for gate in gates)

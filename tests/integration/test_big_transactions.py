@@ -9,12 +9,13 @@ from dualwrite.adapters.clock import SystemClock
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.ports import Record
-from dualwrite.core.records import BIG_TRANSACTIONS, BigTransactions, GateVerdict, dump, load
+from dualwrite.core.records import BIG_TRANSACTIONS, BigTransactions, dump, load
 from dualwrite.core.stillness import Stillness
 from tests.fakes.records import Fault
 from tests.proxy_harness import Rig, a_rig, outcome
 from verifier.evidence import gather
 from verifier.gates.big_transactions import big_transactions
+from verifier.gates.verdicts import Finding
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def counts(rig: Rig) -> dict[str, int]:
     }
 
 
-def gate(rig: Rig, table: str = "notes") -> GateVerdict:
+def gate(rig: Rig, table: str = "notes") -> Finding:
     state = rig.epochs.current(table)
     seen = rig.run(gather(rig.records, rig.tables[table], state, 0, Stillness(SystemClock())))
     return big_transactions(seen)

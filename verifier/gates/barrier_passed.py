@@ -1,24 +1,28 @@
 """All that was on the streams when everybody had acknowledged is applied."""
 
-from dualwrite.core.records import GateVerdict
 from verifier.evidence import ABSENT, Evidence
-from verifier.gates.verdicts import closed, for_table, freshness, opened, progresses, unknown
+from verifier.gates.verdicts import (
+    Finding,
+    closed,
+    for_table,
+    freshness,
+    opened,
+    progresses,
+    unknown,
+)
 
-GATE = "barrier_passed"
 
-
-def barrier_passed(seen: Evidence) -> GateVerdict:
+def barrier_passed(seen: Evidence) -> Finding:
     """In atomic mode equal tables stay equal; they are equal once every record from before, on both
     streams, is applied. A bound on lag cannot say that, a barrier can."""
-    stale = freshness(GATE, seen)
+    stale = freshness(seen)
     if stale is not None:
         return stale
     barrier = seen.barrier
     if barrier is None:
-        return unknown(GATE, "the barrier")
+        return unknown("the barrier")
     if barrier is ABSENT:
         return closed(
-            GATE,
             "no barrier has been asked for; the controller does once all have acknowledged",
             see="dualwrite control",
             waits=True,
@@ -30,9 +34,8 @@ def barrier_passed(seen: Evidence) -> GateVerdict:
     ]
     if behind:
         return closed(
-            GATE,
             f"the {' and '.join(behind)} stream has not passed the barrier",
             see=for_table("status", seen),
             waits=True,
         )
-    return opened(GATE, f"{len(seen.sides)} of {len(seen.sides)} streams have passed the barrier")
+    return opened(f"{len(seen.sides)} of {len(seen.sides)} streams have passed the barrier")

@@ -1,26 +1,22 @@
 """No client sends transactions that cannot be doubled, or the operator accepts it."""
 
-from dualwrite.core.records import GateVerdict
 from verifier.evidence import ABSENT, Evidence
-from verifier.gates.verdicts import closed, for_table, opened, unknown
-
-GATE = "big_transactions"
+from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
 
 
-def big_transactions(seen: Evidence) -> GateVerdict:
+def big_transactions(seen: Evidence) -> Finding:
     """A client's own transaction that doubled exceeds 100 actions or 4 MB cannot be written to both
     sides at once, so in atomic mode it would be refused: the operator must know that."""
     big = seen.big_transactions
     if big is None:
-        return unknown(GATE, "the count of big transactions")
+        return unknown("the count of big transactions")
     if big is ABSENT:
-        return opened(GATE, "no transaction that atomic mode would refuse has been seen")
+        return opened("no transaction that atomic mode would refuse has been seen")
     waiting = big.count - big.accepted
     if waiting > 0:
         return closed(
-            GATE,
             f"{waiting} transactions were seen that atomic mode would refuse: doubled, they"
             " exceed 100 actions or 4 MB",
             see=for_table("accept", seen) + ' --reason "..."',
         )
-    return opened(GATE, f"all {big.count} big transactions are accepted by the operator")
+    return opened(f"all {big.count} big transactions are accepted by the operator")

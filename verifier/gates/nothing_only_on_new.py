@@ -2,27 +2,23 @@
 
 from dualwrite.core.derivation import Reason
 from dualwrite.core.phases import Side
-from dualwrite.core.records import AuditEntry, GateVerdict, Repair, SweepResult
+from dualwrite.core.records import AuditEntry, Repair, SweepResult
 from verifier.evidence import Evidence
-from verifier.gates.verdicts import closed, for_table, opened, unknown
-
-GATE = "nothing_only_on_new"
+from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
 
 
-def nothing_only_on_new(seen: Evidence) -> GateVerdict:
+def nothing_only_on_new(seen: Evidence) -> Finding:
     """A row that new took and old cannot hold would be lost by going back. What the spec accepts
     is that rows stay behind on old, never this."""
     if seen.repairs is None or seen.sweep is None:
         what = "the repair queue" if seen.repairs is None else "the newest sweep"
-        return unknown(GATE, what)
+        return unknown(what)
     only = sum(_is_new_only(seen, repair) for repair in seen.repairs.poison)
     if isinstance(seen.sweep, SweepResult):
         only = max(only, seen.sweep.only_on_new)
     if only:
-        return closed(
-            GATE, f"{only} rows of new have no place on old", see=for_table("repairs", seen)
-        )
-    return opened(GATE, "no row is known to stand on new only")
+        return closed(f"{only} rows of new have no place on old", see=for_table("repairs", seen))
+    return opened("no row is known to stand on new only")
 
 
 def _is_new_only(seen: Evidence, repair: Repair) -> bool:

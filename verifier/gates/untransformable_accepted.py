@@ -3,12 +3,10 @@
 from enum import Enum
 
 from dualwrite.core.derivation import Reason
-from dualwrite.core.records import GateVerdict, Repair, SweepResult
+from dualwrite.core.records import Repair, SweepResult
 from dualwrite.core.spec import MigratedTable, Underivable, Unmappable
 from verifier.evidence import Evidence
-from verifier.gates.verdicts import closed, for_table, opened, unknown
-
-GATE = "untransformable_accepted"
+from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
 
 
 class _Trouble(Enum):
@@ -17,12 +15,12 @@ class _Trouble(Enum):
     OTHER = "keys whose repair was given up"
 
 
-def untransformable_accepted(seen: Evidence) -> GateVerdict:
+def untransformable_accepted(seen: Evidence) -> Finding:
     """Such rows are missing or incomplete once new leads; whether that is acceptable only the
     operator can say, and he says it in the spec (``leave``, ``carry``)."""
     if seen.repairs is None or seen.sweep is None:
         what = "the repair queue" if seen.repairs is None else "the newest sweep"
-        return unknown(GATE, what)
+        return unknown(what)
     table = seen.table
     counts = dict.fromkeys(_Trouble, 0)
     for repair in seen.repairs.poison:
@@ -35,13 +33,11 @@ def untransformable_accepted(seen: Evidence) -> GateVerdict:
     if held:
         found = " and ".join(f"{n} {trouble.value}" for trouble, n in held.items())
         return closed(
-            GATE,
             f"{found} are not accepted by the spec",
             see=for_table("repairs", seen),
         )
     accepted = sum(counts.values())
     return opened(
-        GATE,
         f"{accepted} rows with problems, all accepted by the spec"
         if accepted
         else "no row is untransformable",

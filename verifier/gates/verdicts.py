@@ -1,29 +1,45 @@
 """How a gate says what it found, and what all gates share in reading evidence."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dualwrite.core.records import GateVerdict, StreamProgress
 from verifier.evidence import ABSENT, Evidence
-
-Gate = Callable[[Evidence], GateVerdict]
-"""One precondition of a move: a pure function, its name is the gate's."""
 
 OPEN = "open"
 CLOSED = "closed"
 UNKNOWN = "unknown"
 
 
-def opened(gate: str, reason: str) -> GateVerdict:
-    return GateVerdict(gate, OPEN, reason)
+class Finding(NamedTuple):
+    """What a gate found; the fields are those of ``GateVerdict``."""
+
+    verdict: str
+    reason: str
+    see: str = ""
+    waits: bool = False
 
 
-def closed(gate: str, reason: str, *, see: str, waits: bool = False) -> GateVerdict:
-    return GateVerdict(gate, CLOSED, reason, see, waits)
+Gate = Callable[[Evidence], Finding]
+"""One precondition of a move: a pure function, its name is the gate's."""
 
 
-def unknown(gate: str, what: str) -> GateVerdict:
+def judged(gate: Gate, seen: Evidence) -> GateVerdict:
+    """What the gate found, under its name."""
+    return GateVerdict(gate.__name__, *gate(seen))
+
+
+def opened(reason: str) -> Finding:
+    return Finding(OPEN, reason)
+
+
+def closed(reason: str, *, see: str, waits: bool = False) -> Finding:
+    return Finding(CLOSED, reason, see, waits)
+
+
+def unknown(what: str) -> Finding:
     """Nothing is proven; reading it again may help, so waiting does."""
-    return GateVerdict(gate, UNKNOWN, f"{what} could not be read", "dualwrite status", waits=True)
+    return Finding(UNKNOWN, f"{what} could not be read", "dualwrite status", waits=True)
 
 
 def for_table(command: str, seen: Evidence) -> str:
@@ -36,15 +52,14 @@ def age_seconds(seen: Evidence, at_ms: int) -> float:
     return max(0.0, (seen.now_ms - at_ms) / 1000)
 
 
-def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
-    """The verdict for streams whose evidence is unknown, absent or old; None where it is fresh."""
+def freshness(seen: Evidence) -> Finding | None:
+    """The finding for streams whose evidence is unknown, absent or old; None where it is fresh."""
     for side in seen.sides:
         progress = seen.stream(side)
         if progress is None:
-            return unknown(gate, f"the progress of the {side.value} stream")
+            return unknown(f"the progress of the {side.value} stream")
         if progress is ABSENT or not progress.updated_ms:
             return closed(
-                gate,
                 f"nobody has read the {side.value} stream yet",
                 see="dualwrite consume",
                 waits=True,
@@ -57,7 +72,6 @@ def freshness(gate: str, seen: Evidence) -> GateVerdict | None:
                 else f"was last reported {age:.0f} s ago, {allowed:.0f} s are allowed"
             )
             return closed(
-                gate,
                 f"the {side.value} stream {found}; does a consumer run, and is the stream on?",
                 see="dualwrite check",
                 waits=True,

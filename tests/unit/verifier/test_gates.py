@@ -21,7 +21,7 @@ from dualwrite.core.spec import Underivable, Unmappable
 from tests.fakes.verifying import boards, cards, votes
 from verifier.evidence import ABSENT, BackfillSeen, Evidence, RepairsSeen
 from verifier.gates import MOVES, READS_FROM_FOLLOWER, gates_of_move, gates_of_reads
-from verifier.gates.verdicts import Gate
+from verifier.gates.verdicts import Gate, judged
 
 NOW_MS = 1_700_000_100_000
 SWEEP = SweepResult(
@@ -192,7 +192,7 @@ OF_THE_STATE_ALONE = {"follower_written", "reads_on_new", "reads_on_old", "sides
 @pytest.mark.parametrize(("name", "changes"), OPEN)
 def test_a_gate_opens_on_good_evidence(name: str, changes: dict[str, Any]) -> None:
     """The gate named is open."""
-    verdict = ALL[name](replace(GOOD, **changes))
+    verdict = judged(ALL[name], replace(GOOD, **changes))
     assert (verdict.gate, verdict.verdict) == (name, "open")
     assert verdict.reason
 
@@ -200,7 +200,7 @@ def test_a_gate_opens_on_good_evidence(name: str, changes: dict[str, Any]) -> No
 @pytest.mark.parametrize(("name", "changes", "waits"), CLOSED)
 def test_a_gate_closes_on_bad_evidence(name: str, changes: dict[str, Any], waits: bool) -> None:
     """The gate named is closed, says what mends it, and whether waiting may."""
-    verdict = ALL[name](replace(GOOD, **changes))
+    verdict = judged(ALL[name], replace(GOOD, **changes))
     assert (verdict.gate, verdict.verdict, verdict.waits) == (name, "closed", waits)
     assert verdict.see.startswith("dualwrite ")
 
@@ -208,7 +208,7 @@ def test_a_gate_closes_on_bad_evidence(name: str, changes: dict[str, Any], waits
 @pytest.mark.parametrize(("name", "changes"), UNKNOWN)
 def test_a_gate_never_opens_on_what_is_unknown(name: str, changes: dict[str, Any]) -> None:
     """Evidence that could not be read gives unknown."""
-    verdict = ALL[name](replace(GOOD, **changes))
+    verdict = judged(ALL[name], replace(GOOD, **changes))
     assert (verdict.gate, verdict.verdict) == (name, "unknown")
 
 
