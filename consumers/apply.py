@@ -17,8 +17,7 @@ from consumers.poison import Poison
 from consumers.prefix import Mark
 from consumers.reconcile import Work
 from dualwrite.core import metric_names
-from dualwrite.core.compare import Comparison, compare_in_place
-from dualwrite.core.derivation import Answers, Question
+from dualwrite.core.compare import compare_in_place
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side
@@ -120,12 +119,8 @@ class Applier:
 
     async def _holds(self, change: Change) -> bool:
         """Whether an in-place item holds its derived attributes after this change."""
-
-        def decide(answers: Answers) -> Comparison | Question:
-            return compare_in_place(self.table, change.new, answers)
-
         try:
-            seen: Comparison = await answered(self._parents, decide)
+            seen = await answered(self._parents, compare_in_place, self.table, change.new)
         except (EngineError, LeaseExpired):
             return False
         return seen.is_clean

@@ -21,7 +21,6 @@ from consumers.reconcile import Reconciler, Result, Work, reason_text
 from consumers.writes import GuardedWrites
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
-from dualwrite.core.derivation import Answers, Question
 from dualwrite.core.errors import (
     RETRYABLE,
     THROTTLED,
@@ -299,12 +298,9 @@ class Copier:
         return await gathered(self._compared(table, item) for item in items)
 
     async def _compared(self, table: MigratedTable, item: Item) -> Comparison:
-        def decide(answers: Answers) -> Comparison | Question:
-            if table.kind is Kind.IN_PLACE:
-                return compare_in_place(table, item, answers)
-            return compare(table, Side.OLD, item, None, answers)
-
-        return await answered(self._parents, decide)
+        if table.kind is Kind.IN_PLACE:
+            return await answered(self._parents, compare_in_place, table, item)
+        return await answered(self._parents, compare, table, Side.OLD, item, None)
 
     async def _by_reading(self, table: MigratedTable, dirty: DirtyKey) -> Copied:
         match await self._reconciler.reconcile(table, Work(dirty)):

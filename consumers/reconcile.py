@@ -24,7 +24,7 @@ from dualwrite.core.compare import (
     compare,
     compare_in_place,
 )
-from dualwrite.core.derivation import Answers, Problem, Question
+from dualwrite.core.derivation import Problem
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Mode, Side, TableState
@@ -230,16 +230,10 @@ class Reconciler:
     async def _compared(
         self, table: MigratedTable, leader: Side, mine: Item | None, theirs: Item | None
     ) -> Comparison:
-        def decide(answers: Answers) -> Comparison | Question:
-            return compare(table, leader, mine, theirs, answers)
-
-        return await answered(self._parents, decide)
+        return await answered(self._parents, compare, table, leader, mine, theirs)
 
     async def _compared_in_place(self, table: MigratedTable, item: Item | None) -> Comparison:
-        def decide(answers: Answers) -> Comparison | Question:
-            return compare_in_place(table, item, answers)
-
-        return await answered(self._parents, decide)
+        return await answered(self._parents, compare_in_place, table, item)
 
     async def _write_follower(
         self,

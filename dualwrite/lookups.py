@@ -1,22 +1,25 @@
 """Runs a pure decision that may ask for parent rows until it has all its answers."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from dualwrite.core.derivation import Answers, Missing, Question
 from dualwrite.core.ports import Parents
 
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 QUESTIONS_MAX = 8
 """More look-ups than this for one row means that the spec's look-ups are wrong."""
 
 
-async def answered(parents: Parents, decide: "Callable[[Answers], T | Question]") -> T:
-    """Call ``decide`` with ever more answers until it asks no further question."""
+async def answered(
+    parents: Parents, decide: "Callable[[*Given, Answers], T | Question]", *given: *Given
+) -> T:
+    """Call ``decide(*given, answers)`` with ever more answers until it asks no further question."""
     answers: dict[Question, str | Missing] = {}
     for _ in range(QUESTIONS_MAX):
-        decision = decide(answers)
+        decision = decide(*given, answers)
         if not isinstance(decision, Question):
             return decision
         answers[decision] = await parents.answer(decision)

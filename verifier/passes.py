@@ -221,9 +221,7 @@ class Passes:
 
     async def _ask(self, old: Item | None, new: Item | None) -> Comparison:
         async with self._asking:
-            return await answered(
-                self._parents, lambda answers: judge(self._table, self._leader, old, new, answers)
-            )
+            return await answered(self._parents, judge, self._table, self._leader, old, new)
 
     async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
         if verdict_of(comparison) is Verdict.MATCH:

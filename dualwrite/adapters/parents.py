@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualwrite.adapters.rows import Rows
-from dualwrite.core.derivation import Answers, Missing, Problem, Question, Reason, invert
+from dualwrite.core.derivation import Missing, Problem, Question, Reason, invert
 from dualwrite.core.errors import SpecError
 from dualwrite.core.items import OTHER, AttributeValue, Item
 from dualwrite.core.phases import Side
@@ -176,11 +176,7 @@ class ParentRows(Parents):
             own = item.get(source, {}).get("S")
             if own:
                 return str(own)
-
-        def split(answers: Answers) -> Row | Question | Problem:
-            return row_from_stored(parent, item, side, answers)
-
-        row: Row | Problem = await answered(self, split)
+        row: Row | Problem = await answered(self, row_from_stored, parent, item, side)
         return Missing.ABSENT if isinstance(row, Problem) else _own_id(parent, row)
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
-from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question
+from dualwrite.core.derivation import Answers, Problem, Question
 from dualwrite.core.errors import (
     CutOff,
     EngineError,
@@ -255,13 +255,9 @@ async def attempt_stamped(
 
 async def client_row(services: Services, table: MigratedTable, item: Item, dialect: Side) -> Row:
     """The row a client's item makes; raises ValidationError for a key without a place."""
-
-    def decide(answers: Answers) -> Row | Question | Problem:
-        return row_from_client(table, item, dialect, answers)
-
-    row = decide(NO_ANSWERS)
+    row = row_from_client(table, item, dialect)
     if isinstance(row, Question):
-        row = await _decided(services, decide)
+        row = await _decided(services, row_from_client, table, item, dialect)
     return _placed(table, row)
 
 
@@ -274,21 +270,20 @@ async def placed_row(
     services: Services, table: MigratedTable, item: Item, side: Side
 ) -> Row | Problem:
     """The row a stored item makes, or why it makes none; raises ClientError."""
+    return await _decided(services, row_from_stored, table, item, side)
 
-    def decide(answers: Answers) -> Row | Question | Problem:
-        return row_from_stored(table, item, side, answers)
 
-    return await _decided(services, decide)
+Split = Callable[[MigratedTable, Item, Side, Answers], Row | Question | Problem]
+"""``row_from_client`` or ``row_from_stored``."""
 
 
 async def _decided(
-    services: Services, decide: Callable[[Answers], Row | Question | Problem]
+    services: Services, split: Split, table: MigratedTable, item: Item, side: Side
 ) -> Row | Problem:
     try:
-        row: Row | Problem = await answered(services.parents, decide)
+        return await answered(services.parents, split, table, item, side)
     except EngineError as error:
         raise unreachable_error() from error
-    return row
 
 
 def _placed(table: MigratedTable, row: Row | Problem) -> Row:

@@ -8,8 +8,7 @@ import asyncio
 from typing import Any
 
 from dualwrite.core import metric_names
-from dualwrite.core.compare import Comparison, Verdict, compare
-from dualwrite.core.derivation import Answers, Question
+from dualwrite.core.compare import Verdict, compare
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.items import Item, Key
 from dualwrite.core.phases import Kind, Mode, Side, TableState
@@ -60,11 +59,9 @@ class Shadows:
             table, leader.other, key_on(table, key, dialect, leader.other)
         )
         leader_item = await self._read(table, leader, key_on(table, key, dialect, leader))
-
-        def decide(answers: Answers) -> Comparison | Question:
-            return compare(table, leader, leader_item, follower_item, answers)
-
-        comparison: Comparison = await answered(self._services.parents, decide)
+        comparison = await answered(
+            self._services.parents, compare, table, leader, leader_item, follower_item
+        )
         return comparison.verdict
 
     async def _read(self, table: MigratedTable, side: Side, key: Key) -> Item | None:

@@ -7,7 +7,7 @@ base that was read (``based``) or is one blind transaction (``atomic``).
 
 from dualwrite.core import metric_names
 from dualwrite.core.capacity import asks_capacity
-from dualwrite.core.derivation import Answers, Derived, Problem, Question, derive
+from dualwrite.core.derivation import Derived, derive
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
 from dualwrite.core.items import Item, canonical
 from dualwrite.core.legacy import reworded
@@ -114,7 +114,7 @@ async def with_derived(services: Services, wish: Wish) -> Item:
     """A Put's item with its derived attributes. What the client gave itself must agree."""
     table, item = wish.table, wish.item
     try:
-        derived = await answered(services.parents, lambda answers: derive(table, item, answers))
+        derived = await answered(services.parents, derive, table, item)
     except EngineError as error:
         raise unreachable_error() from error
     if not isinstance(derived, Derived):
@@ -222,12 +222,8 @@ async def image_row(services: Services, wish: Wish, side: Side, image: Item | No
     """The row of a post-image; None where it cannot be told, or has no place on the other side."""
     if not image:
         return None
-
-    def decide(answers: Answers) -> Row | Question | Problem:
-        return row_from_stored(wish.table, image, side, answers)
-
     try:
-        row = await answered(services.parents, decide)
+        row = await answered(services.parents, row_from_stored, wish.table, image, side)
     except EngineError:
         return None
     return row if isinstance(row, Row) and row.stamp is not None else None

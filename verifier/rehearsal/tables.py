@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
-from dualwrite.core.compare import Comparison, Verdict, compare, transformed
+from dualwrite.core.compare import Verdict, compare, transformed
 from dualwrite.core.derivation import Answers, Derived, Missing, Problem, Question, derive
 from dualwrite.core.items import HIDDEN, Item, key_token
 from dualwrite.core.phases import Kind, Side
@@ -15,6 +15,7 @@ from dualwrite.core.transform import Row, translate_key
 from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
 
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 PAGES_MAX = 10_000
 PAGE_ITEMS = 500
 """Larger pages keep DynamoDB Local from everything else for seconds."""
@@ -127,22 +128,14 @@ def _compared(
 ) -> Verdict:
     leads = dump.rows(leader)[table.name].get(token)
     follows = dump.rows(leader.other)[table.name].get(token)
-
-    def decide(known: Answers) -> Comparison | Question:
-        return compare(table, leader, leads, follows, known)
-
-    return parents.settle(decide).verdict
+    return parents.settle(compare, table, leader, leads, follows).verdict
 
 
 def _problem(table: MigratedTable, item: Item | None, parents: "_Parents") -> Problem | None:
     """Why a row of old has no whole counterpart; old alone can say it by name."""
     if item is None:
         return None
-
-    def decide(known: Answers) -> Row | Problem | Question:
-        return transformed(table, item, Side.OLD, known)
-
-    row = parents.settle(decide)
+    row = parents.settle(transformed, table, item, Side.OLD)
     assert isinstance(row, Row | Problem)
     return row if isinstance(row, Problem) else row.problem
 
@@ -155,11 +148,7 @@ def _derived_in_place(
         for name, value in item.items()
         if name == table.derivation.source or name not in table.derivation.names
     }
-
-    def decide(known: Answers) -> Derived | Problem | Question:
-        return derive(table, source, known)
-
-    derived = parents.settle(decide)
+    derived = parents.settle(derive, table, source)
     assert isinstance(derived, Derived | Problem)
     if isinstance(derived, Problem):
         return Verdict.MATCH, derived
@@ -175,11 +164,11 @@ class _Parents:
         self._old = old
         self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[str]]] = {}
 
-    def settle(self, decide: Callable[[Answers], T | Question]) -> T:
-        """Call with ever more answers until no further question is asked."""
+    def settle(self, decide: "Callable[[*Given, Answers], T | Question]", *given: *Given) -> T:
+        """Call ``decide(*given, answers)`` with ever more answers until it asks no more."""
         answers: dict[Question, str | Missing] = {}
         for _ in range(QUESTIONS_MAX):
-            outcome = decide(answers)
+            outcome = decide(*given, answers)
             if not isinstance(outcome, Question):
                 return outcome
             answers[outcome] = self.answer(outcome)
