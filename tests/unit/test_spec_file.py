@@ -9,7 +9,8 @@ from dualwrite.core.errors import SpecError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import HOME, LookupHow, Place, Underivable, Unmappable
-from dualwrite.spec_file import FAULTS_SHOWN_MAX, load, warnings
+from dualwrite.spec_file import load, warnings
+from dualwrite.spec_file.problems import FAULTS_SHOWN_MAX
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ai_coordination_engine" / "migration.toml"
 
