@@ -46,13 +46,8 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.transform import Row
 from dualwrite.proxy.refusals import refuse
-from dualwrite.proxy.services import (
-    TRIES_MAX,
-    Services,
-    count_units_of,
-    mapped,
-    restamped_foreign,
-)
+from dualwrite.proxy.rows import mapped
+from dualwrite.proxy.services import TRIES_MAX, Services, count_units_of, restamped_foreign
 from dualwrite.proxy.views import besides, capacity_as
 
 BOTH_SIDES = "both"

@@ -41,16 +41,14 @@ from dualwrite.core.transform import Row, annotated
 from dualwrite.proxy import atomic
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.refusals import refuse
+from dualwrite.proxy.rows import client_row, mapped, stored_row
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     attempt_stamped,
     call,
-    client_row,
     count_units,
-    mapped,
     restamped_foreign,
-    stored_row,
 )
 from dualwrite.proxy.views import besides, returned
 

@@ -25,14 +25,8 @@ from dualwrite.core.transform import Row
 from dualwrite.gathering import gathered
 from dualwrite.proxy import writes
 from dualwrite.proxy.mirroring import mirror
-from dualwrite.proxy.services import (
-    Services,
-    States,
-    call,
-    client_row,
-    count_units_of,
-    queue_repair,
-)
+from dualwrite.proxy.rows import place
+from dualwrite.proxy.services import Services, States, call, count_units_of, queue_repair
 from dualwrite.proxy.views import capacity_as, collection, merged
 
 T = TypeVar("T")
@@ -83,13 +77,7 @@ async def write(services: Services, body: Body, states: States) -> Body:
     _check_size(requests)
     entries, others = _entries(services, body)
     for entry in entries:
-        if states[entry.wish.table.name].phase is Phase.OFF:
-            continue
-        if entry.wish.verb is Verb.PUT and entry.wish.table.kind is Kind.REKEY:
-            wanted = entry.wish
-            entry.row = await client_row(services, wanted.table, wanted.item, wanted.dialect)
-        elif entry.wish.table.kind is Kind.REKEY:
-            side_key(entry.wish, entry.wish.dialect.other)
+        entry.row = await place(services, entry.wish, states[entry.wish.table.name].phase)
     alone = [entry for entry in entries if _mode(states, entry.wish) is Mode.ATOMIC]
     _refuse_twice(alone)
     _refuse_unfit(alone)

@@ -21,7 +21,8 @@ from dualwrite.core.settle import (
     single_error,
 )
 from dualwrite.core.transform import Row
-from dualwrite.proxy.services import Services, mapped, restamped_foreign
+from dualwrite.proxy.rows import mapped
+from dualwrite.proxy.services import Services, restamped_foreign
 from dualwrite.proxy.views import client_item
 
 REASONS = {

@@ -40,7 +40,8 @@ from dualwrite.core.shapes import shaped
 from dualwrite.core.sharing import marked, pinned, read_side
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Row, translate_key
-from dualwrite.proxy.services import Services, call, placed_row
+from dualwrite.proxy.rows import placed_row
+from dualwrite.proxy.services import Services, call
 from dualwrite.proxy.views import client_item, consumed, visible
 
 SHAPING = (

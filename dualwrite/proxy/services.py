@@ -1,7 +1,7 @@
 """What every handler of the proxy works with, and the few things they all do with it."""
 
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -10,7 +10,6 @@ import structlog
 
 from dualwrite.core import metric_names
 from dualwrite.core.assembling import Action
-from dualwrite.core.derivation import Answers, Problem, Question
 from dualwrite.core.errors import (
     CutOff,
     EngineError,
@@ -19,10 +18,10 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
-from dualwrite.core.guards import annotation_request, restamp_request
+from dualwrite.core.guards import restamp_request
 from dualwrite.core.items import STAMP, Item, Key, key_token, stamp_of
 from dualwrite.core.phases import Side, TableState
-from dualwrite.core.plan import lacks_map, operation_of, refused_problem
+from dualwrite.core.plan import operation_of
 from dualwrite.core.ports import (
     BigTransactionLog,
     Clock,
@@ -49,9 +48,7 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import FLOOR, HybridClock
-from dualwrite.core.transform import Row, row_from_client, row_from_stored
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow, vouch
-from dualwrite.lookups import answered
 from dualwrite.proxy.health import UNMANAGED, Health
 from dualwrite.proxy.messages import Answer
 
@@ -251,67 +248,6 @@ async def attempt_stamped(
     if doubt is not None and isinstance(result, Refused):
         return judge_repeated(old_item(result), stamp, doubt)
     return result
-
-
-async def client_row(services: Services, table: MigratedTable, item: Item, dialect: Side) -> Row:
-    """The row a client's item makes; raises ValidationError for a key without a place."""
-    row = row_from_client(table, item, dialect)
-    if isinstance(row, Question):
-        row = await _decided(services, row_from_client, table, item, dialect)
-    return _placed(table, row)
-
-
-async def stored_row(services: Services, table: MigratedTable, item: Item, side: Side) -> Row:
-    """The row a stored item makes; raises ValidationError where it has no place in new."""
-    return _placed(table, await placed_row(services, table, item, side))
-
-
-async def placed_row(
-    services: Services, table: MigratedTable, item: Item, side: Side
-) -> Row | Problem:
-    """The row a stored item makes, or why it makes none; raises ClientError."""
-    return await _decided(services, row_from_stored, table, item, side)
-
-
-Split = Callable[[MigratedTable, Item, Side, Answers], Row | Question | Problem]
-"""``row_from_client`` or ``row_from_stored``."""
-
-
-async def _decided(
-    services: Services, split: Split, table: MigratedTable, item: Item, side: Side
-) -> Row | Problem:
-    try:
-        return await answered(services.parents, split, table, item, side)
-    except EngineError as error:
-        raise unreachable_error() from error
-
-
-def _placed(table: MigratedTable, row: Row | Problem) -> Row:
-    if isinstance(row, Problem):
-        raise refused_problem(table, row)
-    return row
-
-
-async def mapped(services: Services, wish: Wish, side: Side, item: Item | None) -> bool:
-    """Whether a condition was refused on an item whose hidden map it asks for, but which had none:
-    it has one now, and the write may be tried again. Raises ClientError."""
-    if item is None or not lacks_map(wish, side, item):
-        return False
-    await annotate(services, wish.table, side, item)
-    return True
-
-
-async def annotate(services: Services, table: MigratedTable, side: Side, item: Item) -> None:
-    """Give a leader's item its hidden map, unless it has changed since; raises ClientError."""
-    row = await stored_row(services, table, item, side)
-    request = annotation_request(table, side, item, row.of(side.other), FLOOR)
-    try:
-        await services.engine.call("UpdateItem", request)
-    except Refused as refused:
-        if not condition_failed(refused):
-            raise single_error(refused) from refused
-    except EngineError as error:
-        raise unreachable_error() from error
 
 
 async def restamped_foreign(

@@ -52,14 +52,8 @@ from dualwrite.proxy import atomic, based, big, claims, writes
 from dualwrite.proxy.big import ACTIONS_MAX
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
 from dualwrite.proxy.mirroring import mirror
-from dualwrite.proxy.services import (
-    TRIES_MAX,
-    Services,
-    States,
-    client_row,
-    count_units_of,
-    queue_repair,
-)
+from dualwrite.proxy.rows import place
+from dualwrite.proxy.services import TRIES_MAX, Services, States, count_units_of, queue_repair
 from dualwrite.proxy.views import capacity_as, collection
 
 
@@ -158,21 +152,11 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
         if part.wish is None:
             continue
         part.state = states[found[0].name]
-        await _check_place(services, part)
+        part.put_row = await place(services, part.wish, part.state.phase)
     if misfit is not None:
         raise refused_alone(parts, *misfit)
     _refuse_twice(parts)
     return parts
-
-
-async def _check_place(services: Services, part: Part) -> None:
-    wanted = part.wish
-    assert wanted is not None, "only parts of managed tables come here"
-    if wanted.table.kind is Kind.REKEY and part.state and part.state.phase is not Phase.OFF:
-        if part.verb is Verb.PUT:
-            part.put_row = await client_row(services, wanted.table, wanted.item, wanted.dialect)
-        else:
-            side_key(wanted, wanted.dialect.other)
 
 
 def _refuse_twice(parts: list[Part]) -> None:

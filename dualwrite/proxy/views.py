@@ -12,7 +12,8 @@ from dualwrite.core.plan import parsed_update
 from dualwrite.core.requests import Body, Wish
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import translate_key
-from dualwrite.proxy.services import Services, stored_row
+from dualwrite.proxy.rows import stored_row
+from dualwrite.proxy.services import Services
 
 TOTAL_PARTS = ("TableName", "CapacityUnits")
 """What a single call tells of its capacity without its indexes."""

@@ -40,14 +40,13 @@ from dualwrite.lookups import answered
 from dualwrite.proxy import atomic, based
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.refusals import refuse
+from dualwrite.proxy.rows import mapped, place
 from dualwrite.proxy.services import (
     TRIES_MAX,
     Services,
     attempt,
     attempt_stamped,
-    client_row,
     count_units,
-    mapped,
     queue_repair,
     restamped_foreign,
 )
@@ -68,14 +67,9 @@ async def write(services: Services, wish: Wish, state: TableState) -> Body:
 
 
 async def _write(services: Services, wish: Wish, state: TableState) -> Body:
-    table = wish.table
-    if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
+    if wish.table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         return await _single(services, wish, state)
-    row = None
-    if wish.verb is Verb.PUT:
-        row = await client_row(services, table, wish.item, wish.dialect)
-    else:
-        side_key(wish, state.phase.leader.other)
+    row = await place(services, wish, state.phase)
     if state.phase.mode is Mode.ATOMIC:
         told_nothing = wish.return_values == "NONE" and not asks_capacity(wish.body)
         if wish.verb is not Verb.UPDATE and told_nothing:
