@@ -13,14 +13,20 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from hypothesis import HealthCheck, settings
 
 from tests.engines_chosen import free_port, running
 from verifier.rehearsal.engine import embedded_environment
 
 
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A generated example may take as long as it does: a busy machine is no failure."""
+
+
 def pytest_configure() -> None:
     """A shell that runs the tests in the background has them ignore SIGINT, and what they start
     would do so too: it must be possible to interrupt that."""
+    settings.load_profile("untimed")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

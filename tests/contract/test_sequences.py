@@ -21,7 +21,6 @@ UNORDERED = ("Items", "Responses")
 
 differential = settings(
     max_examples=SEQUENCES,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Stage.generate, Stage.shrink),
     derandomize="FUZZ_SEQUENCES" not in os.environ,

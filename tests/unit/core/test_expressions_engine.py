@@ -52,7 +52,6 @@ UNEVALUABLE = (
 
 against_engine = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
     derandomize="DIFFERENTIAL_EXAMPLES" not in os.environ,

@@ -35,7 +35,7 @@ from tests.unit.core.expression_strategies import conditions, items, projections
 ONE = {"N": "1"}
 RENAMES: dict[str, Path] = {"a": ("hidden", "a"), "m": ("mm",), "status": ("hidden", "status")}
 HIDDEN = ("a", "status")
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 
 
 def _carried(item: Item) -> Item:
