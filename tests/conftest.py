@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, settings
 from tests.engines_chosen import free_port, running
 from verifier.rehearsal.engine import embedded_environment
 
-
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A generated example may take as long as it does: a busy machine is no failure."""
 
