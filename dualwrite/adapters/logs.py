@@ -2,12 +2,35 @@
 
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 
 _SCALARS = (str, int, float, bool, type(None))
+
+
+class Lossy:
+    """A stream that loses what it cannot write: where a disk is full, or nobody reads a pipe any
+    more, whoever tells something goes on with his work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def tell(line: str) -> None:
+    """A line of a process on standard output, for whoever started it."""
+    print(line, file=cast(TextIO, Lossy(sys.stdout)), flush=True)
 
 
 def configure(json: bool | None = None) -> None:
@@ -34,7 +57,7 @@ def configure(json: bool | None = None) -> None:
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(20),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dualwrite import wiring
+from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.base import (
     EndpointOption,
@@ -26,7 +27,6 @@ from dualwrite.cli.base import (
     TlsKeyOption,
     UsageError,
     WorkersOption,
-    out,
     reported,
 )
 from dualwrite.cli.supervisor import (
@@ -130,33 +130,33 @@ def parts_of(
 
 
 def _tell_json(event: Mapping[str, Any]) -> None:
-    print(json.dumps(event), flush=True)
+    logs.tell(json.dumps(event))
 
 
 def _tell_people(settings: Settings, event: Mapping[str, Any]) -> None:
     match event["event"]:
         case "ready":
             where = f" at {_url(settings, event['port'])}" if event["port"] else ""
-            out.print(
+            logs.tell(
                 f"{event['part']} ready{where}, "
                 f"metrics at http://127.0.0.1:{event['metrics_port']}/metrics"
             )
         case "ended":
-            out.print(
+            logs.tell(
                 f"{event['part']} ended with code {event['code']}; "
                 f"again in {event['again_in_seconds']} s"
             )
         case "failed":
-            out.print(
+            logs.tell(
                 f"{event['part']} did not come up: {event['why']}; "
                 f"again in {event['again_in_seconds']} s"
             )
         case "killed":
-            out.print(f"{event['part']} did not stop in time and was killed")
+            logs.tell(f"{event['part']} did not stop in time and was killed")
         case "up":
-            out.print("all parts are up; Ctrl-C stops them")
+            logs.tell("all parts are up; Ctrl-C stops them")
         case "stopped":
-            out.print("all parts are stopped")
+            logs.tell("all parts are stopped")
 
 
 def _url(settings: Settings, port: int) -> str:

@@ -105,4 +105,4 @@ class _Teller:
             "metrics_port": workers[0]["metrics_port"],
             "workers": workers,
         }
-        print(json.dumps(line), flush=True)
+        logs.tell(json.dumps(line))

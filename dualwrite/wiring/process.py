@@ -125,7 +125,7 @@ class Parts:
             "port": port,
             "metrics_port": self.metrics_port,
         }
-        print(json.dumps(line), flush=True)
+        logs.tell(json.dumps(line))
         log.info("ready", role=role.value, port=port, metrics_port=self.metrics_port)
         if self.dummy_credentials:
             log.info("dummy credentials", why="none are set, and the engine is on this machine")

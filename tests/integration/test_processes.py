@@ -4,9 +4,14 @@ import json
 import os
 import resource
 import signal
+import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.engines_chosen import free_port
 from tests.process_harness import (
     WAIT_SECONDS_MAX,
     Installation,
@@ -125,6 +130,28 @@ def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installatio
     assert not any(alive(event["pid"]) for event in (*ready, again))
 
 
+def test_what_cannot_be_told_keeps_nobody_from_work(installation: Installation) -> None:
+    """Where neither the log nor a line on standard output can be written, as on a full disk,
+    ``up`` and its parts serve all the same, and a part that is killed comes back."""
+    installation.json("check", "--apply")
+    port = free_port()
+    command = installation.command("up", "--json", "--port", str(port))
+    with Path("/dev/full").open("w") as full:
+        up = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=full, stderr=full, text=True)
+    installation.started.append(up)
+
+    def serving() -> set[int]:
+        members = installation.json("status")["members"]
+        proxies = {m["pid"] for m in members if m["role"] == "proxy" and m["alive"]}
+        return {pid for pid in proxies if _answers(port)}
+
+    until(lambda: bool(serving()))
+    [first] = serving()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: bool(serving() - {first}))
+    assert up.poll() is None
+
+
 def test_a_part_that_cannot_be_started_is_tried_again(installation: Installation) -> None:
     """While the supervisor may open no file, a restart fails and is told with its reason, again
     and again; as soon as it may, the part comes back."""
@@ -177,3 +204,11 @@ def test_a_killed_supervisor_leaves_nothing_behind(installation: Installation) -
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     assert installation.json("status")["members"] == []
+
+
+def _answers(port: int) -> bool:
+    try:
+        client(port).list_tables()
+    except (BotoCoreError, ClientError):
+        return False
+    return True

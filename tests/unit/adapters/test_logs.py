@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -46,6 +48,18 @@ def test_for_people_a_line_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(json=False)
     structlog.get_logger().info("it happened", table="t")
     assert "it happened" in capsys.readouterr().err
+
+
+def test_a_line_that_cannot_be_written_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk under a log, or under standard output, is no reason to end."""
+    with Path("/dev/full").open("w", buffering=1) as full:
+        for name in ("stderr", "stdout"):
+            monkeypatch.setattr(f"sys.{name}", full)
+        logs.configure(json=True)
+        structlog.get_logger().info("it happened")
+        logs.tell("it is ready")
+        with suppress(OSError):
+            full.close()  # what is left in its buffer
 
 
 @pytest.mark.parametrize("as_json", [True, False])
