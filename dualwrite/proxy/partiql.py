@@ -5,6 +5,7 @@ DeleteItem. A SELECT takes that of Query, Scan or GetItem.
 """
 
 from dualwrite.core.errors import ValidationError
+from dualwrite.core.expressions import check_value
 from dualwrite.core.partiql import Exists, Select
 from dualwrite.core.requests import Body
 from dualwrite.core.shapes import shaped
@@ -26,6 +27,9 @@ async def serve(services: Services, operation: str, body: Body, states: States) 
     """One of the three operations; raises ClientError."""
     body = shaped(body, operation)
     members = members_of(services.migration, operation, body)
+    for member in members:
+        for value in member.body.get("Parameters") or ():
+            check_value(value)  # of a request, not of one of its statements
     match operation:
         case "ExecuteStatement":
             return await _single(services, body, members[0], states)

@@ -3,12 +3,14 @@
 Statements of other tables come along in it, so their keys must be known: DynamoDB is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dualwrite.core.client_tokens import claim_of
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import KeyAttribute, KeySchema
-from dualwrite.core.partiql import Change, Exists, Remove, Select, shown
+from dualwrite.core.key_values import Misfit
+from dualwrite.core.partiql import Change, Remove, Select, shown
 from dualwrite.core.requests import Body
 from dualwrite.core.settle import CANCELED, CONDITION_FALSE
 from dualwrite.proxy import batch_reads, transactions
@@ -27,6 +29,10 @@ from dualwrite.proxy.statements import (
 
 STATEMENTS_MAX = 100
 """AWS: ExecuteTransaction takes at most 100 statements."""
+_NO_RETURNING = "RETURNING clause is not supported in ExecuteTransaction."
+_NO_KEY = (
+    "Select statements within ExecuteTransaction must specify the primary key in the where clause."
+)
 
 
 async def serve(services: Services, body: Body, members: Sequence[Member], states: States) -> Body:
@@ -36,11 +42,13 @@ async def serve(services: Services, body: Body, members: Sequence[Member], state
             "1 validation error detected: Value at 'transactStatements' failed to satisfy "
             f"constraint: Member must have length less than or equal to {STATEMENTS_MAX}"
         )
-    for member in members:
+    for position, member in enumerate(members):
         if isinstance(member, Faulty):
-            raise member.error
+            raise _failed(position, member.error)
         if isinstance(member, Foreign) and member.statement is None:
-            raise ValidationError("Statement wasn't well formed, can't be processed")
+            raise _failed(
+                position, ValidationError("Statement wasn't well formed, can't be processed")
+            )
     if len(kinds(members)) > 1:
         raise ValidationError(
             "ExecuteTransaction API does not support both read and write operations in the same "
@@ -96,22 +104,31 @@ def _actions(said: list[Said]) -> list[Body]:
     for position, each in enumerate(said):
         parsed = each.statement.parsed
         if isinstance(parsed, Change | Remove) and parsed.returning != "NONE":
-            raise ValidationError(
-                f"Validation failed in TransactStatements[{position}]: RETURNING clause is not "
-                "supported in ExecuteTransaction."
-            )
-        try:
+            raise _failed(position, ValidationError(_NO_RETURNING))
+        with _judged(position, reasons):
             verb, action = each.mutation()
-        except ValidationError as error:
-            if isinstance(parsed, Exists):
-                raise
-            reasons.append({"Code": "ValidationError", "Message": error.message})
-            continue
-        actions.append({verb.value: action})
-        reasons.append({"Code": "None"})
+            actions.append({verb.value: action})
     if len(actions) < len(said):
         raise cancelled(reasons)
     return actions
+
+
+@contextmanager
+def _judged(position: int, reasons: list[Body]) -> Iterator[None]:
+    """Gives one statement its reason: what does not fit its table cancels a transaction, what is
+    wrong in itself is no transaction. Raises ValidationError."""
+    try:
+        yield
+    except Misfit as error:
+        reasons.append({"Code": "ValidationError", "Message": error.message})
+    except ValidationError as error:
+        raise _failed(position, error) from error
+    else:
+        reasons.append({"Code": "None"})
+
+
+def _failed(position: int, error: ClientError) -> ValidationError:
+    return ValidationError(f"Validation failed in TransactStatements[{position}]: {error.message}")
 
 
 def _reasoned(said: list[Said], error: ClientError) -> ClientError:
@@ -128,18 +145,18 @@ def _reasoned(said: list[Said], error: ClientError) -> ClientError:
 
 
 async def _read(services: Services, body: Body, said: list[Said], states: States) -> Body:
-    actions, paths = [], []
+    actions, paths, reasons = [], [], list[Body]()
     for position, each in enumerate(said):
         parsed = each.statement.parsed
         assert isinstance(parsed, Select), "reads and writes were told apart"
-        key = each.key()
-        if key is None:
-            raise ValidationError(
-                f"Validation failed in TransactStatements[{position}]: Select statements within "
-                "ExecuteTransaction must specify the primary key in the where clause."
-            )
-        actions.append({"Get": {"TableName": each.name, "Key": key}})
+        with _judged(position, reasons):
+            key = each.key()
+            if key is None:
+                raise ValidationError(_NO_KEY)
+            actions.append({"Get": {"TableName": each.name, "Key": key}})
         paths.append(parsed.paths)
+    if len(actions) < len(said):
+        raise cancelled(reasons)
     request = {"TransactItems": actions, **asked_of_all(body)}
     reply = await batch_reads.transact_get(services, request, states)
     answer: Body = {

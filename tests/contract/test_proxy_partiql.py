@@ -175,7 +175,10 @@ def test_a_derived_attribute_changes_by_a_statement(twin: Twin) -> None:
      "SELECT count(*) FROM <NOTES>", "SELECT * FROM <NOTES> ORDER BY note_id",
      "SELECT * FROM <NOTES> WHERE <HASH>='x' ORDER BY v", "SELECT size FROM <NOTES>",
      "SELECT * FROM <NOTES> WHERE <HASH>=1", "SELECT * FROM <NOTES>.nope WHERE v=1",
-     "EXISTS(SELECT * FROM <NOTES> WHERE <NOTE> AND v=1)"],
+     "EXISTS(SELECT * FROM <NOTES> WHERE <NOTE> AND v=1)", "SELECT v, v.x FROM <NOTES>",
+     "SELECT m.x, x FROM <NOTES> WHERE <HASH>='nobody'",
+     "UPDATE <NOTES> SET v=2 WHERE <NOTE> AND note_id='another'",
+     "DELETE FROM <NOTES> WHERE <NOTE> AND 1=note_id"],
 )  # fmt: skip
 def test_wrong_statements_are_refused_as_on_a_plain_table(rig: Rig, text: str) -> None:
     """The same error, and nothing written."""
@@ -363,6 +366,59 @@ def test_a_transaction_applies_all_or_nothing(twin: Twin) -> None:
         assert "error" in transact(twin, *wrong)
     refused = transact(twin, "UPDATE <TASKS> SET v=1", create, apart=("CancellationReasons",))
     assert [each["Code"] for each in refused["CancellationReasons"]] == ["ValidationError", "None"]
+
+
+def test_what_is_shown_is_judged_where_there_is_no_item_too(reader: Twin) -> None:
+    """Two paths of one name, or one inside the other, are refused in a batch and a transaction, as
+    in a statement of its own; one key may be named twice."""
+    gone = "FROM <TASKS> WHERE list_id='<RUN>' AND task_id='gone'"
+    for shown in ("v, v", "m.x, n.x", "l[0], m.l[0]", "m, m.x", "v"):
+        text = f"SELECT {shown} {gone}"
+        transact(reader, text)
+        transact(reader, f"{text} AND task_id='gone'")
+        reader.both("batch_execute_statement",
+                    Statements=[{"Statement": said(reader, text)}])  # fmt: skip
+
+
+def test_what_a_transaction_of_statements_is_refused_for(twin: Twin) -> None:
+    """A statement that is wrong in itself is named by its place; one that does not fit its table
+    cancels the transaction. Nothing is written."""
+    fill(twin)
+    count = "UPDATE <TASKS> SET v=v+1 WHERE <TASK>"
+    for wrong in (
+        f"{count} AND [1]<v", f"{count} AND w=?", "UPDATE <TASKS> SET v=1, v=2 WHERE <TASK>",
+        "UPDATE <TASKS> SET v=set_add(w,<<1>>) WHERE <TASK>", "FOO <TASKS>",
+        "UPDATE <TASKS> SET v=<<1,1>> WHERE <TASK>", "UPDATE <TASKS> SET v='a'+1 WHERE <TASK>",
+        "EXISTS(SELECT * FROM <TASKS> WHERE list_id='<RUN>' AND v=1)",
+    ):  # fmt: skip
+        heard = transact(twin, "DELETE FROM <NOTES> WHERE <NOTE>", wrong)
+        assert heard["error"] == "ValidationException", wrong
+        assert heard["message"].startswith("Validation failed in TransactStatements[1]: "), wrong
+    for misfit in (
+        "UPDATE <TASKS> SET v=1 WHERE list_id='<RUN>' AND task_id=1",
+        "INSERT INTO <TASKS> VALUE {'list_id':'<RUN>'}",
+        "EXISTS(SELECT * FROM <TASKS> WHERE list_id=1 AND task_id='t1' AND v=1)",
+    ):
+        assert transact(twin, count, misfit)["error"] == "TransactionCanceledException", misfit
+    again = transact(twin, f"{count} AND task_id='other'", apart=("CancellationReasons",))
+    assert [each["Code"] for each in again["CancellationReasons"]] == ["ValidationError"]
+    read = "SELECT * FROM <TASKS> WHERE list_id='<RUN>' AND task_id=1"
+    assert transact(twin, read)["error"] == "TransactionCanceledException"
+
+
+def test_a_parameter_that_is_no_value_is_an_error_of_its_batch(twin: Twin) -> None:
+    """Not of the statement that has it: nothing of the batch is carried out."""
+    fill(twin)
+    statements = [
+        {"Statement": said(twin, "DELETE FROM <NOTES> WHERE <NOTE>")},
+        {"Statement": said(twin, "UPDATE <TASKS> SET v=? WHERE <TASK>"),
+         "Parameters": [{"SS": []}]},
+    ]  # fmt: skip
+    for operation, name in (("batch_execute_statement", "Statements"),
+                            ("execute_transaction", "TransactStatements")):  # fmt: skip
+        heard = twin.both(operation, apart=("message",), **{name: statements})
+        assert heard["error"] == "ValidationException"
+    twin.both("get_item", TableName=twin.name("notes"), Key=twin.note_key(), ConsistentRead=True)
 
 
 def test_a_token_binds_a_transaction_of_statements(twin: Twin) -> None:

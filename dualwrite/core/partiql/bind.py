@@ -26,7 +26,6 @@ from dualwrite.core.expressions import (
     Size,
     Update,
     ValueAction,
-    check_value,
     parse_condition,
     parse_update,
     render,
@@ -110,7 +109,7 @@ class Binder:
         try:
             parse_condition(text, pool.names, pool.values)
         except ValidationError as error:
-            raise _unprefixed(error, "ConditionExpression") from error
+            raise unprefixed(error, "ConditionExpression") from error
         return built
 
     def _condition(self, node: Node) -> Condition:
@@ -191,7 +190,7 @@ class Binder:
         try:
             parse_update(text, pool.names, pool.values)
         except ValidationError as error:
-            raise _unprefixed(error, "UpdateExpression") from error
+            raise unprefixed(error, "UpdateExpression") from error
         return built
 
     def _set_change(self, path: Path, node: Node) -> ValueAction:
@@ -251,7 +250,7 @@ class Binder:
 _NAMED = {"param": "Parameter", "path": "VariableReference", "call": "Call"}
 
 
-def _unprefixed(error: ValidationError, parameter: str) -> ValidationError:
+def unprefixed(error: ValidationError, parameter: str) -> ValidationError:
     """DynamoDB's words, without the name of a parameter that a statement does not have."""
     return ValidationError(error.message.removeprefix(f"Invalid {parameter}: "))
 
@@ -283,9 +282,8 @@ def _sum(terms: list[tuple[int, SetOperand]], constant: str, written: int) -> Se
 
 
 def bound(parameters: Sequence[AttributeValue], wanted: int) -> Binder:
-    """A binder of exactly as many parameters as the statement has; raises ValidationError."""
-    for value in parameters:
-        check_value(value)
+    """A binder of exactly as many parameters as the statement has, each of them well-formed;
+    raises ValidationError."""
     if len(parameters) != wanted:
         raise ValidationError("Number of parameters in request and statement don't match.")
     return Binder(parameters)

@@ -15,7 +15,8 @@ from dualwrite.core.expressions import (
     Update,
     render,
 )
-from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema
+from dualwrite.core.items import AttributeValue, Item, Key, KeyAttribute, KeySchema, canonical
+from dualwrite.core.key_values import Misfit
 from dualwrite.core.partiql.ast import Change, Exists, Insert, Node, Remove, Select
 from dualwrite.core.partiql.bind import Binder
 from dualwrite.core.requests import Body, Verb
@@ -42,8 +43,8 @@ def mutation(
             condition = None if rest is None else any_parts(absent, rest)
             return Verb.DELETE, _body(key, condition, returning)
         case Exists(select):
-            key, rest = located(select.where, binder, schema)
-            if rest is None:
+            key, rest = _one_key(select.where, binder, schema)
+            if len(key) < len(schema.names) or rest is None:
                 raise ValidationError(
                     "EXISTS() must contain a single item read with additional condition"
                 )
@@ -55,9 +56,7 @@ def mutation(
 def _insert(item: Item, schema: KeySchema) -> Body:
     for attribute in schema.attributes:
         if attribute.name not in item:
-            raise ValidationError(
-                f"Key attribute should be present in the item: Key {attribute.name}"
-            )
+            raise Misfit(f"Key attribute should be present in the item: Key {attribute.name}")
         check_type(attribute, item[attribute.name])
     return {
         "Item": item,
@@ -104,16 +103,25 @@ def conjuncts(condition: Condition) -> tuple[Condition, ...]:
 
 def located(where: Node | None, binder: Binder, schema: KeySchema) -> tuple[Key, Condition | None]:
     """The one key that a WHERE asks for and what else it asks; raises ValidationError."""
-    if where is None:
-        raise ValidationError(_NO_KEY)
-    key, rest = key_and_rest(binder.condition(where), schema)
+    key, rest = _one_key(where, binder, schema)
     if len(key) < len(schema.names):
-        raise ValidationError(_NO_KEY)
+        raise Misfit(_NO_KEY)
+    for part in conjuncts(rest) if rest is not None else ():
+        name, value = equality(part)
+        if name in key and value is not None:
+            raise Misfit(
+                f"Multiple conditions on same key {name}. Only single item Update/Insert/Delete "
+                "are supported"
+            )
     return key, rest
 
 
+def _one_key(where: Node | None, binder: Binder, schema: KeySchema) -> tuple[Key, Condition | None]:
+    return ({}, None) if where is None else key_and_rest(binder.condition(where), schema)
+
+
 def key_and_rest(condition: Condition, schema: KeySchema) -> tuple[Key, Condition | None]:
-    """What a condition says of key attributes by equality, and the rest of it."""
+    """What a condition says of key attributes by equality, once each, and the rest of it."""
     key: Key = {}
     rest: list[Condition] = []
     attributes = {attribute.name: attribute for attribute in schema.attributes}
@@ -122,7 +130,7 @@ def key_and_rest(condition: Condition, schema: KeySchema) -> tuple[Key, Conditio
         if name in attributes and name not in key and value is not None:
             check_type(attributes[name], value)
             key[name] = value
-        else:
+        elif name not in key or value is None or canonical(value) != canonical(key[name]):
             rest.append(part)
     return key, all_parts(*rest) if rest else None
 
@@ -141,9 +149,9 @@ def equality(part: Condition) -> tuple[str, AttributeValue | None]:
 
 
 def check_type(attribute: KeyAttribute, value: AttributeValue) -> None:
-    """What finds a key has the key's type; raises ValidationError."""
+    """What finds a key has the key's type; raises Misfit."""
     if attribute.type not in value:
-        raise ValidationError(
+        raise Misfit(
             "Key attribute's data type should match its data type in table's schema: "
             f"Key {attribute.name}"
         )

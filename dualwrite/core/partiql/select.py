@@ -24,14 +24,16 @@ from dualwrite.core.expressions import (
     Or,
     Path,
     Placeholders,
+    Projection,
     holds,
     names_used,
+    parse_projection,
     render,
 )
 from dualwrite.core.expressions.values import compare, find
 from dualwrite.core.items import AttributeValue, Item, KeyAttribute, KeySchema
 from dualwrite.core.partiql.ast import Select
-from dualwrite.core.partiql.bind import Binder
+from dualwrite.core.partiql.bind import Binder, unprefixed
 from dualwrite.core.partiql.bodies import all_parts, check_type, conjuncts, equality
 from dualwrite.core.requests import Body
 
@@ -92,7 +94,6 @@ def plan_of(
     """The searches of a SELECT on a table of these keys, or on an index of it; raises
     ValidationError."""
     schema = index or table
-    labels(parsed.paths)
     _check_order(parsed, schema)
     condition = None if parsed.where is None else binder.condition(parsed.where)
     parts = list(conjuncts(condition)) if condition is not None else []
@@ -256,15 +257,26 @@ def _compared(part: Condition) -> tuple[Operand, ...]:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
+def check_shown(paths: tuple[Path, ...]) -> None:
+    """What a SELECT shows has a name of its own each, and no path is a part of another; raises
+    ValidationError."""
+    found = labels(paths)
+    for at, label in enumerate(found):
+        if label in found[:at]:
+            raise ValidationError(f"Duplicate identifiers in select clause: {label}")
+    pool = Placeholders()
+    try:
+        parse_projection(render(Projection(paths), pool), pool.names)
+    except ValidationError as error:
+        raise unprefixed(error, "ProjectionExpression") from error
+
+
 def labels(paths: tuple[Path, ...]) -> tuple[str, ...]:
     """Under which name each path is shown: its last name, with the indexes after it."""
     found: list[str] = []
     for path in paths:
         last = max(at for at, step in enumerate(path) if isinstance(step, str))
-        label = str(path[last]) + "".join(f"[{step}]" for step in path[last + 1 :])
-        if label in found:
-            raise ValidationError(f"Duplicate identifiers in select clause: {label}")
-        found.append(label)
+        found.append(str(path[last]) + "".join(f"[{step}]" for step in path[last + 1 :]))
     return tuple(found)
 
 

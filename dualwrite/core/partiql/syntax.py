@@ -28,6 +28,7 @@ from dualwrite.core.partiql.ast import (
     Statement,
 )
 from dualwrite.core.partiql.expressions import ExpressionParser
+from dualwrite.core.partiql.select import check_shown
 from dualwrite.core.partiql.tokens import Cursor, malformed, tokenise
 
 CACHED_TEXTS = 1024
@@ -135,6 +136,8 @@ class _Statements(ExpressionParser):
                 paths.append(self.path())
         if self.cursor.keyword() == "AS":
             raise ValidationError("Aliasing is not supported")
+        if paths:
+            check_shown(tuple(paths))
         self.cursor.expect_keyword("FROM")
         table, index = self.target()
         if self.cursor.keyword() == "AS" or (
