@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._continue_due = False
         """The request that is being received waits for "100 Continue"."""
         self._deaf = False
-        """Nothing more is parsed: a refusal, an upgrade or the end is under way."""
+        """Nothing more is parsed: a refusal or the end is under way."""
         self._eof = False
         self._write_paused = False
         self._read_paused = False
@@ -133,11 +133,23 @@ class Connection(asyncio.Protocol):
                     self._refuse(messages.TOO_BUSY)
                 return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = True  # the request itself is served, the upgrade is not
+            while data and not self._deaf:
+                data = self._fed(data)
         except httptools.HttpParserError:
             self._refuse(messages.MALFORMED)
+
+    def _fed(self, data: bytes) -> bytes:
+        """Parse; what comes next is a request that offered another protocol, without that."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:  # after the head, whatever its body
+            if self._parser.get_method() != b"CONNECT":
+                head = messages.without_offer(self._parser, self._path, self._headers)
+                self._parser = httptools.HttpRequestParser(self)
+                self._reset_message()
+                return head + data[stopped.args[0] :]
+            self._deaf = True  # all that follows would be for somebody else
+        return b""
 
     def eof_received(self) -> bool:
         """A half-closed client still gets its answers."""
@@ -195,7 +207,8 @@ class Connection(asyncio.Protocol):
                 self._continue_due = True
 
     def on_headers_complete(self) -> None:
-        self._continue_if_due()
+        if not self._parser.should_upgrade():
+            self._continue_if_due()
 
     def on_body(self, data: bytes) -> None:
         if self._deaf:
@@ -209,18 +222,19 @@ class Connection(asyncio.Protocol):
             self._refuse(messages.TOO_BUSY)
 
     def on_message_complete(self) -> None:
+        parser, body = self._parser, self._body
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            return
         self._receiving = self._continue_due = False
         if self._deaf:
             return
-        parser, body = self._parser, self._body
         request = HttpRequest(
             parser.get_method(),
             self._path,
             tuple(self._headers),
             body[0] if len(body) == 1 else b"".join(body),
         )
-        self._path, self._headers, self._headers_bytes = b"", [], 0
-        self._body = []
+        self._path, self._headers, self._headers_bytes, self._body = b"", [], 0, []
         self._received(
             request,
             keep_alive=parser.should_keep_alive(),

@@ -1,9 +1,9 @@
 """HTTP messages as the proxy's handlers see them, and how replies are written to the wire."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -69,6 +69,14 @@ class HttpReply(NamedTuple):
 
 
 Handler = Callable[[HttpRequest], Awaitable[Answer]]
+
+
+def without_offer(parser: Any, path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head that a parser has just read, but for the other protocol that the client would speak
+    as well: "a server MAY ignore a received Upgrade header field" (RFC 9110, 7.8)."""
+    kept = b"".join(b"%b: %b\r\n" % pair for pair in headers if pair[0] != b"upgrade")
+    version = parser.get_http_version().encode()
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (parser.get_method(), path, version, kept)
 
 
 def render(

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from dualwrite.proxy.connection import PIPELINED_MAX
+from dualwrite.proxy.messages import CONTINUE
 from dualwrite.proxy.server import HttpReply, HttpRequest
 from tests.loopback import SECONDS_MAX, run, until
 from tests.raw_http import HEAD, dial, echo, post, reply, serving
@@ -274,12 +275,10 @@ def test_a_client_that_goes_away_does_not_stop_its_write() -> None:
     [
         (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", b"connection: close\r\n"),
         (b"GET / HTTP/1.0\r\n\r\n", b"connection: close\r\n"),
-        (b"POST / HTTP/1.1\r\nupgrade: h2c\r\nconnection: upgrade\r\ncontent-length: 1\r\n\r\nx",
-         b"connection: close\r\n"),
     ],
-)  # fmt: skip
+)
 def test_the_connection_ends_when_the_client_wants_it(sent: bytes, answered: bytes) -> None:
-    """Or when it asks for a protocol that is not spoken here."""
+    """It says so, or its protocol does."""
 
     async def go() -> None:
         async with serving() as (_, port):
@@ -289,6 +288,38 @@ def test_the_connection_ends_when_the_client_wants_it(sent: bytes, answered: byt
             assert head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert answered in head
             assert await reader.read() == b""
+            writer.close()
+
+    run(go)
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+"""What Java's own client and curl send with their first request, whatever it is."""
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_an_offer_to_speak_another_protocol_is_not_taken_up(pieces: int) -> None:
+    """The request is served as if there were none, body and all, and the connection stays; the
+    client that waits for it is told to go on once."""
+    chunked = HEAD + OFFER + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    sent = post(b"first", OFFER) + chunked + post(b"third") + post(b"last", OFFER)
+
+    async def go() -> None:
+        async with serving() as (_, port):
+            reader, writer = await dial(port)
+            size = -(-len(sent) // pieces)
+            for start in range(0, len(sent), size):
+                writer.write(sent[start : start + size])
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            for body in (b"first", b"abc", b"third", b"last"):
+                head, answered = await reply(reader)
+                assert (head.split(b"\r\n")[0], answered) == (b"HTTP/1.1 200 OK", body)
+                assert b"connection: close" not in head
+            writer.write(HEAD + OFFER + b"expect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\n") == CONTINUE
+            writer.write(b"x")
+            assert (await reply(reader))[1] == b"x"
             writer.close()
 
     run(go)
