@@ -6,8 +6,8 @@ import sys
 
 def tell_error(text: str, code: int, *, as_json: bool) -> None:
     """Plain lines on standard error, most often one; with ``as_json`` also a document on standard
-    output."""
+    output, in one line, for of a process it is the last of its lines."""
     if as_json:
-        print(json.dumps({"error": text, "exit": code}, indent=2))
+        print(json.dumps({"error": text, "exit": code}))
     for line in text.splitlines():
         print(f"dualwrite: {line}", file=sys.stderr)

@@ -103,7 +103,8 @@ def _status_and_audit_tell(installation: Installation, pids: set[int]) -> None:
 
 
 def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installation) -> None:
-    """A killed proxy comes back on its port; SIGTERM stops every part."""
+    """A killed proxy comes back on its port; SIGTERM stops every part. What ``--json`` tells is
+    one document a line, to the last one of an ``up`` that gives up."""
     refused = installation.run("up")
     assert refused.returncode == 1
     assert "dualwrite check --apply" in one_line(refused)
@@ -111,8 +112,10 @@ def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installatio
     up = installation.start("up", "--proxies", "2", "--json")
     ready = events_of(up, "ready", 4)
     [proxy] = [event for event in ready if event["part"] == "proxy-1"]
-    second = installation.run("up")
+    second = installation.run("up", "--json")
     assert second.returncode == 1
+    *_, last = [json.loads(line) for line in second.stdout.splitlines()]
+    assert last == {"error": "controller did not come up; its own line above says why", "exit": 1}
     told = [line for line in second.stderr.splitlines() if not line.startswith("{")]
     assert [line.partition(" (")[0] for line in told] == [
         "dualwrite: a controller is running already",
