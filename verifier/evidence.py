@@ -101,6 +101,8 @@ class Evidence:
     policy: Policy = Policy()
     apart: bool = False
     """Whether no transaction spans the two sides, by where the spec puts them."""
+    spec: str = ""
+    """The digest of the judge's own spec."""
     members: Mapping[str, Member] | None = None
     """Proxies and consumers whose record exists, by process id."""
     backfill: BackfillSeen | Absent | None = None
@@ -145,6 +147,7 @@ async def gather(
     policy: Policy | None = None,
     *,
     apart: bool = False,
+    spec: str = "",
 ) -> Evidence:
     """Read everything the gates may ask for; never raises for a record that cannot be read.
 
@@ -157,6 +160,7 @@ async def gather(
         now_ms=now_ms,
         policy=policy or Policy(),
         apart=apart,
+        spec=spec,
         members=await _known(_members(records)),
         backfill=await _known(_backfill(records, name)),
         sweep=await _known(_one(records, SWEPT, name, SweepResult)),

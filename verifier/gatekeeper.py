@@ -27,6 +27,7 @@ class Gates:
         self._records = records
         self._tables = frozenset(migration.by_name)
         self._apart = migration.apart
+        self._spec = migration.digest
         self._clock = clock
         self._policy = policy or Policy()
         self._stillness = Stillness(clock)
@@ -69,6 +70,6 @@ class Gates:
             return ()
         seen = await gather(
             self._records, table, state, self._clock.wall_ms(), self._stillness, self._policy,
-            apart=self._apart,
+            apart=self._apart, spec=self._spec,
         )  # fmt: skip
         return tuple(judged(gate, seen) for gate in gates)

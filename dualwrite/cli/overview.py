@@ -147,4 +147,5 @@ def member_overview(process: str, value: Mapping[str, Any], alive: bool) -> dict
         "metrics_port": value.get("metrics_port", 0),
         "acks": dict(value.get("acks", {})),
         "held_back": list(value.get("held_back", ())),
+        "spec": value.get("spec", ""),
     }

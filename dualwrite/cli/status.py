@@ -48,6 +48,7 @@ async def _overview(settings: Settings, table: str | None) -> dict[str, Any]:
         tables = [await table_overview(plane.records, entry, now_ms) for entry in wanted]
         return {
             "migration": plane.migration.name,
+            "spec": plane.migration.digest,
             "at_ms": now_ms,
             "tables": tables,
             "members": [
@@ -71,7 +72,7 @@ def show(found: dict[str, Any]) -> None:
             _repairs(entry["repairs"]),
         )
     out.print(grid)
-    for line in _alarms(found["tables"], found["members"]):
+    for line in _alarms(found):
         out.print(line, style="bold red")
     if not found["members"]:
         out.print("no process of the service is registered; start them: dualwrite up")
@@ -99,11 +100,15 @@ def _grid(*names: str) -> Table:
     return grid
 
 
-def _alarms(tables: list[dict[str, Any]], members: list[dict[str, Any]]) -> Iterator[str]:
-    for member in members:
-        for table in member["held_back"] if member["alive"] else ():
+def _alarms(found: dict[str, Any]) -> Iterator[str]:
+    for member in found["members"]:
+        if not member["alive"]:
+            continue
+        if member["spec"] != found["spec"]:
+            yield f"{member['role']} {member['process']} was started with another spec than this"
+        for table in member["held_back"]:
             yield f"{table}: its follower does not answer proxy {member['process']}, which waits"
-    for entry in tables:
+    for entry in found["tables"]:
         if entry["bypass_writes"]:
             yield f"{entry['table']}: {entry['bypass_writes']} writes went past the proxy"
         if entry["quarantined"]:

@@ -206,6 +206,7 @@ class Controller:
             metrics_port=self._metrics_port,
             started_ms=self._started_ms,
             process=self._process_id,
+            spec=self._migration.digest,
         )
 
     # -- commands --------------------------------------------------------------------------

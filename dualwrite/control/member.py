@@ -96,6 +96,7 @@ class Member:
         self._metrics_port = metrics_port
         self._pid = pid
         self._held_back = held_back
+        self._spec = migration.digest
         self._started_ms = clock.wall_ms()
         self._tables = {table.name: _Held(table.name) for table in migration.tables}
         self._polling = asyncio.Lock()
@@ -279,6 +280,7 @@ class Member:
             started_ms=self._started_ms,
             process=self._process_id,
             held_back=self._held_back(),
+            spec=self._spec,
         )
 
     def _acks(self) -> dict[str, int]:

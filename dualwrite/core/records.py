@@ -70,6 +70,8 @@ class Member:
     """Whose life this is; the controller's record has a fixed name."""
     held_back: Sequence[str] = ()
     """Tables whose follower this proxy leaves out, because it does not answer."""
+    spec: str = ""
+    """The digest of the spec that it was started with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,6 +298,8 @@ class Migration:
     old_place: Place = HOME
     """Where the control table, and whatever is in no migration, are too."""
     new_place: Place = HOME
+    digest: str = ""
+    """Of all that rows are made by. Processes whose digests differ would make different ones."""
     by_physical: Mapping[str, tuple[MigratedTable, Side]] = field(init=False, repr=False)
     by_name: Mapping[str, MigratedTable] = field(init=False, repr=False)
 

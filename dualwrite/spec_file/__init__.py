@@ -6,8 +6,10 @@ told together, one line each: file, [table] and field, what is wrong, how to men
 
 import tomllib
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 
+import orjson
 from pydantic import ValidationError as ShapeError
 from pydantic_core import ErrorDetails
 
@@ -52,11 +54,24 @@ def load(path: Path) -> Migration:
         control_table=shape.migration.control_table or f"dualwrite-{shape.migration.name}",
         old_place=frozen_place(shape.migration.old),
         new_place=frozen_place(shape.migration.new),
+        digest=_digest(shape, mappings),
     )
     for fault in faults(migration):
         found.add(path, fault)
     found.stop_if_any()
     return migration
+
+
+def _digest(shape: shapes.File, mappings: Mapping[str, ValueMap]) -> str:
+    """Of the tables and the mappings' contents: how engines are reached, and where files lie, may
+    differ from machine to machine."""
+    digest = blake2b(digest_size=8)
+    digest.update(shape.model_dump_json(include={"tables"}).encode())
+    for name, mapping in mappings.items():
+        digest.update(orjson.dumps([name, mapping.gives, mapping.identity_fallback]))
+        for old_id, parts in mapping.forward.items():
+            digest.update(orjson.dumps([old_id, parts]))
+    return digest.hexdigest()
 
 
 def _parse(path: Path) -> shapes.File:

@@ -215,3 +215,28 @@ def _answers(port: int) -> bool:
     except (BotoCoreError, ClientError):
         return False
     return True
+
+
+def test_a_process_with_another_spec_closes_the_way_forward(
+    installation: Installation,
+) -> None:
+    """A proxy that would leave no rows where the others do is told by name, and opens the gate by
+    being restarted with the spec of all."""
+    installation.json("check", "--apply")
+    other = installation.spec.with_name("other.toml")
+    text = installation.spec.read_text()
+    other.write_text(text.replace('unmappable = "leave"', 'unmappable = "hold"', 1))
+    proxy, ready = Installation(other, installation.endpoint, installation.started).ready("proxy")
+
+    def gate() -> dict[str, Any]:
+        gates = installation.json("plan", "--table", "tasks")["tables"][0]["gates"]
+        found: dict[str, Any] = next(gate for gate in gates if gate["gate"] == "one_spec")
+        return found
+
+    closed = gate()
+    assert closed["verdict"] == "closed"
+    assert ready["process"] in closed["reason"]
+    proxy.terminate()
+    assert proxy.wait(WAIT_SECONDS_MAX) == 0
+    installation.ready("proxy")
+    assert gate()["verdict"] == "open"

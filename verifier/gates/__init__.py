@@ -14,6 +14,7 @@ from verifier.gates.followers_written import followers_written
 from verifier.gates.lag_bounded import lag_bounded
 from verifier.gates.no_gap import no_gap
 from verifier.gates.nothing_only_on_new import nothing_only_on_new
+from verifier.gates.one_spec import one_spec
 from verifier.gates.reads_on_new import reads_on_new
 from verifier.gates.reads_on_old import reads_on_old
 from verifier.gates.repairs_drained import repairs_drained
@@ -26,11 +27,12 @@ from verifier.gates.verdicts import Gate
 
 MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
     Kind.REKEY: {
-        (Phase.OFF, Phase.MIRROR_OLD): (acknowledged,),
+        (Phase.OFF, Phase.MIRROR_OLD): (acknowledged, one_spec),
         (Phase.MIRROR_OLD, Phase.OFF): (acknowledged, reads_on_old),
         (Phase.MIRROR_OLD, Phase.ATOMIC_OLD): (
             sides_together,
             acknowledged,
+            one_spec,
             followers_written,
             streams_read,
             no_gap,
@@ -43,6 +45,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         (Phase.ATOMIC_OLD, Phase.MIRROR_OLD): (acknowledged,),
         (Phase.ATOMIC_OLD, Phase.ATOMIC_NEW): (
             acknowledged,
+            one_spec,
             streams_read,
             no_gap,
             backfill_complete,
@@ -84,6 +87,7 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         ),
         (Phase.MIRROR_NEW, Phase.DONE): (
             acknowledged,
+            one_spec,
             streams_read,
             no_gap,
             lag_bounded,
@@ -95,10 +99,11 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         ),
     },
     Kind.IN_PLACE: {
-        (Phase.OFF, Phase.MIRROR_OLD): (acknowledged,),
+        (Phase.OFF, Phase.MIRROR_OLD): (acknowledged, one_spec),
         (Phase.MIRROR_OLD, Phase.OFF): (acknowledged,),
         (Phase.MIRROR_OLD, Phase.DONE): (
             acknowledged,
+            one_spec,
             streams_read,
             no_gap,
             backfill_complete,
@@ -109,10 +114,12 @@ MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
         ),
     },
 }
-"""Every legal move and its gates; a move that is not here is not judged but refused."""
+"""Every legal move and its gates; a move that is not here is not judged but refused. ``one_spec``
+is asked for on the way forward only: nothing but safety may stand in the way back."""
 
 READS_FROM_FOLLOWER: Mapping[Side, tuple[Gate, ...]] = {
     Side.OLD: (
+        one_spec,
         follower_written,
         followers_written,
         streams_read,

@@ -80,13 +80,19 @@ def test_status_shows_what_the_records_say(service: Service) -> None:
         assert words in text
     for words in ("1 straggler", "stream has 1 gaps", "silent", "not yet: tasks"):
         assert words in text
+    assert "another spec" not in text, "the silent are no longer asked"
 
 
 def test_a_member_whose_counter_moves_is_alive(service: Service) -> None:
     """Liveness is seen, not read: the controller's counter rises while status looks."""
     service.answer = Command("", "")
-    [member] = service.json("status")["members"]
+    found = service.json("status")
+    [member] = found["members"]
     assert (member["role"], member["alive"]) == ("controller", True)
+    assert found["spec"], "what the alive are held against"
+    assert member["spec"] != found["spec"]
+    text = service.run("status").stdout
+    assert f"controller {member['process']} was started with another spec than this" in text
 
 
 ORDER = BackfillOrder("r", "run", 2, 0, items_estimate=100)

@@ -21,20 +21,25 @@ def test_a_move_is_judged_by_its_gates() -> None:
 
     async def go() -> None:
         records = MemoryRecords()
-        gates: GateKeeper = Gates(records, migration(), VirtualClock())
-        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
-        assert (verdict.gate, verdict.verdict) == ("acknowledged", "open")
+        gates: GateKeeper = Gates(records, replace(migration(), digest="s1"), VirtualClock())
 
-        records.put(MEMBER, "p1", dump(Member("proxy", 1, 1, 3.0, {"boards": 0})))
-        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
-        assert verdict.verdict == "closed"
+        async def judged() -> dict[str, str]:
+            found = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
+            return {verdict.gate: verdict.verdict for verdict in found}
+
+        assert await judged() == {"acknowledged": "open", "one_spec": "open"}
+
+        records.put(MEMBER, "p1", dump(Member("proxy", 1, 1, 3.0, {"boards": 0}, spec="s1")))
+        assert await judged() == {"acknowledged": "closed", "one_spec": "open"}
+
+        records.put(MEMBER, "p1", dump(Member("proxy", 1, 1, 3.0, {"boards": 1}, spec="s0")))
+        assert await judged() == {"acknowledged": "open", "one_spec": "closed"}
 
         async def fail(operation: str, kind: str, name: str) -> Fault:
             return Fault.UNREACHABLE
 
         records.hook = fail
-        [verdict] = await gates.judge(boards(), OFF, Phase.MIRROR_OLD)
-        assert verdict.verdict == "unknown"
+        assert await judged() == {"acknowledged": "unknown", "one_spec": "unknown"}
 
     asyncio.run(go())
 
