@@ -5,12 +5,13 @@ An engine that was asked for and cannot be had fails the run; one that was not i
 
 import fcntl
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -57,6 +58,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that were free a moment ago; below those that the system
+    hands out, which others may be given meanwhile."""
+    while True:
+        first = random.randint(10_000, 32_000)
+        with ExitStack() as held, suppress(OSError):
+            for port in range(first, first + count):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 def lacking(engine: str, what: str) -> NoReturn:

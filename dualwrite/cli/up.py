@@ -62,6 +62,12 @@ def up(
     port: Annotated[
         int, typer.Option("--port", help="Of the first proxy, the next one has the next; 0: free.")
     ] = 0,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            "--metrics-port", help="Of the controller's /metrics, each next part has the next."
+        ),
+    ] = 0,
     keys: KeysOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
@@ -80,6 +86,7 @@ def up(
             region=region,
             host=host,
             port=port,
+            metrics_port=metrics_port,
             keys=keys,
             tls_cert=tls_cert,
             tls_key=tls_key,
@@ -91,6 +98,9 @@ def up(
         )
         if port and port + proxies - 1 > PORT_MAX:
             raise UsageError(f"--port {port} leaves no room for {proxies} proxies")
+        processes = 1 + consumers + proxies * workers
+        if metrics_port and metrics_port + processes - 1 > PORT_MAX:
+            raise UsageError(f"--metrics-port {metrics_port} leaves no room for {processes} parts")
         tell = _tell_json if as_json else partial(_tell_people, settings)
         asyncio.run(_up(settings, proxies, consumers, tell))
 
@@ -111,8 +121,8 @@ async def _up(settings: Settings, proxies: int, consumers: int, tell: Tell) -> N
 def parts_of(
     settings: Settings, proxies: int, consumers: int, seconds_max: float, ports: ExitStack
 ) -> list[Part]:
-    """The processes of one machine, in the order in which they start. ``ports`` holds those that
-    several workers share; raises PortInUse."""
+    """The processes of one machine, in the order in which they start and get their metrics ports.
+    ``ports`` holds those that several workers share; raises PortInUse."""
     common = arguments_of(settings)
     serving = (*common, *serving_arguments_of(settings))
     parts = [Part("controller", "control", (*common, "--queue", settings.queue))]
@@ -126,6 +136,9 @@ def parts_of(
         else:
             port = ports.enter_context(reserved(settings.host, port))
             parts += worker_parts(f"proxy-{n}", serving, settings.workers, port, seconds_max)
+    if settings.metrics_port:
+        for number, part in enumerate(parts):
+            part.metrics_port = settings.metrics_port + number
     return parts
 
 

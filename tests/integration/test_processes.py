@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.engines_chosen import free_port
+from tests.engines_chosen import free_port, free_ports
 from tests.process_harness import (
     WAIT_SECONDS_MAX,
     Installation,
@@ -103,14 +103,19 @@ def _status_and_audit_tell(installation: Installation, pids: set[int]) -> None:
 
 
 def test_up_keeps_its_parts_alive_and_takes_them_along(installation: Installation) -> None:
-    """A killed proxy comes back on its port; SIGTERM stops every part. What ``--json`` tells is
-    one document a line, to the last one of an ``up`` that gives up."""
+    """The parts' metrics are where Prometheus was told. A killed proxy comes back on its ports;
+    SIGTERM stops every part. What ``--json`` tells is one document a line, to the last one of an
+    ``up`` that gives up."""
     refused = installation.run("up")
     assert refused.returncode == 1
     assert "dualwrite check --apply" in one_line(refused)
     installation.json("check", "--apply")
-    up = installation.start("up", "--proxies", "2", "--json")
+    metrics_port = free_ports(4)
+    up = installation.start("up", "--proxies", "2", "--metrics-port", str(metrics_port), "--json")
     ready = events_of(up, "ready", 4)
+    assert [(event["part"], event["metrics_port"] - metrics_port) for event in ready] == [
+        ("controller", 0), ("consumer-1", 1), ("proxy-1", 2), ("proxy-2", 3),
+    ]  # fmt: skip
     [proxy] = [event for event in ready if event["part"] == "proxy-1"]
     second = installation.run("up", "--json")
     assert second.returncode == 1
