@@ -71,12 +71,16 @@ def _check_key_value(value: AttributeValue, attribute: KeyAttribute, schema: Key
 
 def check_index_keys(item: Item, side: TableSide) -> None:
     """An index's key may lack in an item; one that is there has its type, is not empty and not too
-    long. Raises ValidationError."""
+    long. The table's own keys, found well-formed, may be too long there. Raises ValidationError."""
     for index in side.indexes:
         for attribute in index.keys.attributes:
             value = item.get(attribute.name)
-            if value is not None and attribute.name not in side.keys.names:
+            if value is None:
+                continue
+            if attribute.name not in side.keys.names:
                 _check_index_value(value, attribute, index)
+            elif exceeds(value, attribute, index.keys):
+                raise ValidationError(_too_long(attribute, index.keys))
 
 
 def _check_index_value(value: AttributeValue, attribute: KeyAttribute, index: IndexSpec) -> None:

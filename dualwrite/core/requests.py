@@ -132,6 +132,8 @@ def wish(verb: Verb, table: MigratedTable, dialect: Side, body: Any, operation: 
         check_index_keys(source, table.side(dialect))
     else:
         check_key(source, schema)
+        if verb is Verb.UPDATE:
+            check_index_keys(source, table.side(dialect))
     if update is not None:
         _refuse_key_update(update, schema)
     if operation:
