@@ -264,6 +264,23 @@ def test_a_missing_file_is_told_before_anything_is_started(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("up", "--port", "65535", "--proxies", "2"),
+        ("up", "--metrics-port", "65533", "--workers", "2"),
+        ("proxy", "--metrics-port", "65535", "--workers", "2"),
+    ],
+)
+def test_ports_that_do_not_suffice_are_told_before_anything_is_started(
+    service: Service, given: tuple[str, ...]
+) -> None:
+    """Parts take ports in a row; where that goes beyond the last one, nobody is started."""
+    result = service.run(*given)
+    assert result.exit_code == 2
+    assert "leaves no room" in result.stderr
+
+
 @pytest.mark.parametrize("verb", ["check", "status", "proxy", "consume", "control", "up"])
 def test_an_engine_that_does_not_answer_is_one_line(verb: str) -> None:
     """Nobody listens on port 1: exit code 4, one plain line."""
