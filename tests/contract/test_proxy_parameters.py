@@ -307,3 +307,21 @@ def test_what_a_read_may_ask_for(twin: Twin, share: int) -> None:
         {"Get": {**key, "ProjectionExpression": "#v", "ExpressionAttributeNames": {"#v": "v"}}},
         {"Get": {**key, "Key": twin.note_key(99)}},
     ])  # fmt: skip
+
+
+def test_sets_are_told_in_the_order_of_a_read(twin: Twin) -> None:
+    """Sets have no order, but clients see one: an update answers a set as a read then tells it."""
+    if not twin.rig.reference:
+        pytest.skip("other engines keep the order in which members came")
+    name = twin.name("notes")
+    twin.both("put_item", TableName=name, Item=twin.note(kept={"SS": ["y", "x"]}))
+    heard = twin.both(
+        "update_item", TableName=name, Key=twin.note_key(), ReturnValues="ALL_NEW",
+        UpdateExpression="SET made = :s, deep = :m ADD kept :s, n :n, b :b",
+        ExpressionAttributeValues={
+            ":s": {"SS": ["z", "a", "é"]}, ":m": {"M": {"in": {"NS": ["10", "9", "-1"]}}},
+            ":n": {"NS": ["3", "-2", "10"]}, ":b": {"BS": [b"\x02", b"\x01\x02", b"\x01"]},
+        },
+    )  # fmt: skip
+    read = twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead=True)
+    assert heard["Attributes"] == read["Item"]

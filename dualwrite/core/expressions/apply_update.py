@@ -18,7 +18,7 @@ from dualwrite.core.expressions.ast import (
     Update,
 )
 from dualwrite.core.expressions.projection import project
-from dualwrite.core.expressions.values import find, kind_of, normalised, plus
+from dualwrite.core.expressions.values import find, kind_of, normalised, plus, set_members
 from dualwrite.core.items import AttributeValue, Item, canonical_number
 
 ABSENT_ATTRIBUTE = "The provided expression refers to an attribute that does not exist in the item"
@@ -123,7 +123,7 @@ def _added(present: AttributeValue | None, amount: AttributeValue) -> AttributeV
         return {"N": plus(present["N"], content)}
     known = {_member(kind, member) for member in present[kind]}
     new = [member for member in normalised(amount)[kind] if _member(kind, member) not in known]
-    return {kind: [*present[kind], *new]}
+    return {kind: set_members(kind, [*present[kind], *new])}
 
 
 def _without(present: AttributeValue | None, unwanted: AttributeValue) -> AttributeValue | None:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
@@ -113,19 +113,27 @@ def number(result: Decimal) -> str:
 
 
 def normalised(value: AttributeValue) -> AttributeValue:
-    """The value with its numbers and bytes in the form in which DynamoDB gives them back."""
+    """The value with its numbers, bytes and sets in the form in which DynamoDB gives them back."""
     kind, content = kind_of(value)
     match kind:
         case "N":
             return value if _PLAIN.fullmatch(content) else {"N": number(Decimal(content))}
         case "B":
             return {"B": canonical_binary(content)}
-        case "BS":
-            return {"BS": list(map(canonical_binary, content))}
-        case "NS":
-            return {"NS": [normalised({"N": member})["N"] for member in content]}
+        case "SS" | "NS" | "BS":
+            return {kind: set_members(kind, content)}
         case "L":
             return {"L": [normalised(member) for member in content]}
         case "M":
             return {"M": {name: normalised(inner) for name, inner in content.items()}}
     return value
+
+
+def set_members(kind: str, content: Iterable[str]) -> list[str]:
+    """A set's members in the form and order in which DynamoDB gives them back."""
+    match kind:
+        case "NS":
+            return sorted((normalised({"N": member})["N"] for member in content), key=Decimal)
+        case "BS":
+            return sorted(map(canonical_binary, content), key=base64.b64decode)
+    return sorted(content)

@@ -104,7 +104,7 @@ def _apply(text: str, item: Item | None = ITEM) -> Item:
         ("SET l[7] = :9 REMOVE l[0], l[3]", "l", {"L": [{"N": n} for n in "239"]}),
         ("ADD n :3", "n", {"N": "13"}),
         ("ADD x :3", "x", {"N": "3"}),
-        ("ADD ns :ns", "ns", {"NS": ["1", "3", "2"]}),
+        ("ADD ns :ns", "ns", {"NS": ["1", "2", "3"]}),
         ("DELETE ns :ns", "ns", {"NS": ["3"]}),
         ("DELETE ss :ss", "ss", None),
         ("REMOVE m.k", "m", {"M": {"l": {"L": [{"N": "1"}, {"N": "2"}]}}}),
@@ -118,6 +118,26 @@ def test_updates_are_applied_as_dynamodb_does(text: str, name: str, value: Any) 
     after = _apply(text)
     assert after.get(name) == value
     assert {key: value for key, value in after.items() if key != name} == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "present", "given", "together"),
+    [
+        ("SS", ["b"], ["é", "a", "Z"], ["Z", "a", "b", "é"]),
+        ("NS", ["10"], ["1E1", "-2", "9.50"], ["-2", "9.5", "10"]),
+        ("BS", ["/w=="], ["AgA=", "Ag=="], ["Ag==", "AgA=", "/w=="]),
+    ],
+)
+def test_sets_come_in_the_order_of_their_members(
+    kind: str, present: list[str], given: list[str], together: list[str]
+) -> None:
+    """A set is told as a read tells it: ordered by value, wherever it stands, whoever made it."""
+    values = {":v": {kind: given}, ":m": {"M": {"in": {kind: given}}}}
+    update = parse_update("ADD s :v SET fresh = :v, m = :m", None, values)
+    after = apply(update, {**KEY, "s": {kind: present}}, KEY)
+    assert after["s"] == {kind: together}
+    alone = [member for member in together if member not in present or "1E1" in given]
+    assert after["fresh"] == after["m"]["M"]["in"] == {kind: alone}
 
 
 def test_values_are_read_before_any_is_written() -> None:
