@@ -20,24 +20,34 @@ from dualwrite.core.items import (
 )
 from dualwrite.core.spec import IndexSpec, TableSide
 
+NO_MATCH = "The provided key element does not match the schema"
+
 
 class Misfit(ValidationError):
     """A value that its table cannot hold: of a transaction it is a reason to cancel, where other
     errors of a request are told as they are (DynamoDB Local and AWS alike)."""
 
 
+class Keyless(ValidationError):
+    """An item that lacks a key of its table, or holds it with another type."""
+
+
+class Mistyped(Keyless, Misfit):
+    """The latter of the two."""
+
+
 def check_key(key: Any, schema: KeySchema) -> Key:
     """The key, if it is a whole one and nothing else; raises ClientError as DynamoDB words it."""
     if not isinstance(key, dict) or len(key) != len(schema.names):
-        raise ValidationError("The provided key element does not match the schema")
+        raise ValidationError(NO_MATCH)
     for attribute in schema.attributes:
         value = key.get(attribute.name)
         if value is not None:
             check_value(value)
         if value is None:
-            raise ValidationError("The provided key element does not match the schema")
+            raise ValidationError(NO_MATCH)
         if attribute.type not in value:
-            raise Misfit("The provided key element does not match the schema")
+            raise Misfit(NO_MATCH)
         _check_key_value(value, attribute, schema)
     return key
 
@@ -47,12 +57,12 @@ def check_key_of_item(item: Item, schema: KeySchema) -> None:
     for attribute in schema.attributes:
         value = item.get(attribute.name)
         if value is None:
-            raise ValidationError(
+            raise Keyless(
                 "One or more parameter values were invalid: "
                 f"Missing the key {attribute.name} in the item"
             )
         if attribute.type not in value:
-            raise Misfit(
+            raise Mistyped(
                 "One or more parameter values were invalid: Type mismatch for key "
                 f"{attribute.name} expected: {attribute.type} actual: {next(iter(value))}"
             )

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dualwrite.core.errors import RETRYABLE, ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import Item, key_token
-from dualwrite.core.key_values import check_index_keys
+from dualwrite.core.key_values import NO_MATCH, Keyless, check_index_keys
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side
 from dualwrite.core.plan import follower_write, pass_parameters, side_key
@@ -119,7 +119,10 @@ def _entries(services: Services, body: Body) -> tuple[list[Entry], Body]:
                     else "The batch write request list contains an empty request"
                 )
             [kind] = kinds
-            wanted = wish(VERBS[kind], table, dialect, {**shaped(member[kind], kind), **asked})
+            try:
+                wanted = wish(VERBS[kind], table, dialect, {**shaped(member[kind], kind), **asked})
+            except Keyless:  # a batch says it in the words for keys
+                raise ValidationError(NO_MATCH) from None
             entries.append(Entry(name, member, wanted))
     return entries, others
 

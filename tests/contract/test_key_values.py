@@ -111,6 +111,20 @@ def test_a_key_that_is_too_long(twin: Twin, part: str, value: dict[str, str]) ->
     untouched(twin)
 
 
+@pytest.mark.parametrize("keys", [{}, {"task_id": {"N": "1"}}, {"list_id": {"M": {}}}])
+def test_a_batch_with_an_item_of_another_key(twin: Twin, keys: dict[str, Any]) -> None:
+    """An item that lacks a key, or has one of another type, refuses its batch in the words that
+    AWS has for keys there (as LocalStack's and dynalite's tests recorded them)."""
+    item = {**twin.task(), **keys}
+    if not keys:
+        del item["task_id"]
+    requests = [{"PutRequest": {"Item": twin.task(2)}}, {"PutRequest": {"Item": item}}]
+    heard = refused(twin, "batch_write_item", RequestItems={twin.name("tasks"): requests})
+    assert heard["error"] == "ValidationException"
+    assert heard["message"] == "The provided key element does not match the schema"
+    untouched(twin)
+
+
 def test_a_key_as_long_as_keys_may_be(twin: Twin) -> None:
     """The limits themselves are within them, counted in bytes."""
     key = {"list_id": {"S": "h" * 2048}, "task_id": {"S": "\N{EURO SIGN}" * 341 + "r"}}
