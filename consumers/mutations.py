@@ -18,10 +18,10 @@ from consumers.pace import Pace
 from consumers.prefix import Mark
 from dualwrite.core.errors import EngineError
 from dualwrite.core.items import HIDDEN, Item, key_token, stamp_of
-from dualwrite.core.phases import Side, TableState
+from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.ports import Clock, MutationFeed, Parcel
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.stamps import Stamp
+from dualwrite.core.stamps import FLOOR, Stamp
 
 BATCH_MAX = 500
 
@@ -37,14 +37,14 @@ class Mutations:
     def event(
         self, table: MigratedTable, side: Side, state: TableState, change: Change
     ) -> Parcel | None:
-        """One committed write; None for a record of the service's own, or of the follower."""
-        if change.only_annotates or side is not _leader_of(state, change):
+        """One committed write; None for a record of the service's own, or one that the other side
+        tells."""
+        if change.only_annotates or not _tells(state, side, change):
             return None
         key = key_token(change.keys, table.side(side).keys)
         stamp, before = stamp_of(change.new), stamp_of(change.old)
-        fresh = stamp is not None and stamp != before
         body: dict[str, Any] = {
-            "id": stamp if fresh else f"{table.name}/{side.value}/{change.sequence}",
+            "id": _id_on_both_sides(change) or f"{table.name}/{side.value}/{change.sequence}",
             "event": _kind(change),
             "table": table.name,
             "side": side.value,
@@ -109,17 +109,39 @@ class Teller:
             await asyncio.sleep(0)
 
 
-def _leader_of(state: TableState, change: Change) -> Side:
-    """The side that decided the write: a record may be read after the lead has changed hands."""
+def _tells(state: TableState, side: Side, change: Change) -> bool:
+    """Whether a record of this side is told: where the side decided the write, and where nobody can
+    say which side did. The two records of one write may be read before and after a change of the
+    lead is heard of; then each would be left to the other."""
     leader = state.phase.leader
+    epoch = _epoch_of(change)
+    if epoch is None:
+        # A removal does not show the epoch in which it was decided.
+        removed_on_both = change.new is None and state.phase.mode is Mode.ATOMIC
+        return side is leader or removed_on_both
+    if epoch > state.epoch:
+        return True
+    return side is (leader.other if epoch < state.lead_epoch else leader)
+
+
+def _epoch_of(change: Change) -> int | None:
+    """The epoch of the write; None where it gave no stamp of its own."""
     text = stamp_of(change.new)
     if text is None or text == stamp_of(change.old):
-        return leader
+        return None
     try:
-        stamp = Stamp.parse(text)
+        return Stamp.parse(text).epoch
     except ValueError:
-        return leader
-    return leader.other if stamp.epoch < state.lead_epoch else leader
+        return None
+
+
+def _id_on_both_sides(change: Change) -> str | None:
+    """What is the same in both sides' records of one write, if anything is."""
+    stamp, before = stamp_of(change.new), stamp_of(change.old)
+    if stamp is not None and stamp != before:
+        return stamp
+    removed = change.new is None and before is not None and before != FLOOR
+    return f"{before}/removed" if removed else None
 
 
 def _kind(change: Change) -> str:
