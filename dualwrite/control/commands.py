@@ -11,6 +11,7 @@ from dualwrite.core.phases import Phase
 from dualwrite.core.ports import Clock, Records
 from dualwrite.core.records import COMMAND, Command, GateVerdict, dump, load
 from dualwrite.core.spec import Migration
+from dualwrite.core.stamps import AHEAD_MS_MAX
 
 ALL = "*"
 POLL_SECONDS = 0.2
@@ -86,7 +87,7 @@ async def ask(
     """
     asked_ms = clock.wall_ms()
     name = f"{asked_ms:013d}-{new_id()}"
-    command = replace(command, asked_ms=asked_ms, status=ASKED)
+    command = replace(command, asked_ms=asked_ms, wait_seconds=timeout_seconds, status=ASKED)
     written = await records.write(COMMAND, name, dump(command), expected=0)
     deadline = clock.monotonic_seconds() + timeout_seconds
     order = Order(name, written.version, command)
@@ -139,6 +140,17 @@ async def written(records: Records, order: Order, command: Command) -> Order:
     """Replace a command. Raises StateConflict where its asker withdrew it, EngineError."""
     record = await records.write(COMMAND, order.id, dump(command), expected=order.version)
     return Order(order.id, record.version, command)
+
+
+def check_awaited(command: Command, now_ms: int) -> None:
+    """Raises CommandFailed where nobody waits for it any more: its asker ended before any
+    controller took it, and could not withdraw it."""
+    waited_ms = now_ms - command.asked_ms
+    if command.wait_seconds and waited_ms > command.wait_seconds * 1000 + AHEAD_MS_MAX:
+        raise CommandFailed(
+            f"asked {waited_ms // 60_000} min ago, and whoever asked waited for "
+            f"{command.wait_seconds:g} s: not begun; ask again"
+        )
 
 
 NO_REASON = "{verb} needs a reason; it goes to the audit"

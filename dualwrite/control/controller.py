@@ -251,6 +251,7 @@ class Controller:
 
     async def _begin(self, order: Order) -> Order:
         command = order.command
+        commands.check_awaited(command, self._clock.wall_ms())
         problem = commands.problem_of(command, self._migration)
         if problem:
             raise CommandFailed(problem)

@@ -87,6 +87,8 @@ class Command:
     reason: str = ""
     who: str = ""
     asked_ms: int = 0
+    wait_seconds: float = 0.0
+    """How long the asker waits for the outcome; 0: nobody said."""
     status: str = "asked"
     """asked, running, done, refused (a gate is closed) or failed."""
     said: tuple[str, ...] = ()

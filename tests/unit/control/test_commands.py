@@ -1,10 +1,13 @@
 """Commands are taken in order, once, or withdrawn."""
 
+import pytest
+
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
     COMMAND,
     Command,
     dump,
+    load,
 )
 from tests.unit.control.scene import put_state
 from tests.unit.control.stage import Stage, on_stage
@@ -20,6 +23,24 @@ def test_a_command_that_nobody_takes_is_withdrawn() -> None:
         stage.controller()
         await stage.clock.advance(5)
         assert stage.phases() == ("off", "off", "off")
+
+    on_stage(go)
+
+
+@pytest.mark.parametrize(("hours", "phase"), [(0.9, "mirror/old"), (1.1, "off")])
+def test_what_a_dead_asker_left_behind_is_not_begun_the_next_day(hours: float, phase: str) -> None:
+    """An asker that was killed could not withdraw its command. A controller that starts after the
+    time that it would have waited, and an hour for clocks that differ, says so and does nothing."""
+
+    async def go(stage: Stage) -> None:
+        command = Command("advance", "moved", "", "x", "x", stage.clock.wall_ms(), 60.0)
+        stage.records.put(COMMAND, "1-x", dump(command))
+        await stage.clock.advance(hours * 3600)
+        stage.controller()
+        await stage.clock.advance(5)
+        assert stage.state().phase.value == phase
+        [left] = stage.records.seen(COMMAND)
+        assert load(Command, left.value).status == ("done" if phase == "mirror/old" else "failed")
 
     on_stage(go)
 
