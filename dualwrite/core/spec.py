@@ -137,10 +137,15 @@ class Derivation:
         return (*gives, *(name for name, _ in self.templates))
 
     @cached_property
+    def filled_from(self) -> frozenset[str]:
+        """What templates look at beside what the mapping gives."""
+        fields = {field for _, template in self.templates for field in template.fields}
+        return frozenset(fields.difference(self.mapping.gives if self.mapping else ()))
+
+    @property
     def from_id_alone(self) -> bool:
         """Whether the old id decides all of them: no template looks at anything else."""
-        gives = self.mapping.gives if self.mapping else ()
-        return all(field in gives for _, template in self.templates for field in template.fields)
+        return not self.filled_from
 
     @cached_property
     def known(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ T is total, deterministic and injective; what it cannot map is a named ``Problem
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dualwrite.core.derivation import (
     NO_ANSWERS,
@@ -188,18 +188,29 @@ def row_from_stored(
 
 
 def _disproved(table: MigratedTable, visible: Item, other: Item) -> bool:
-    """Whether the row's own source gives other values than those that ``dw_other`` holds. Under the
-    name of an old key that new has not, it holds what a new client wrote there, if anything."""
+    """Whether the row's own source and attributes give other values than those that ``dw_other``
+    holds. Under the name of an old key that new has not, it holds what a new client wrote there, if
+    anything; and nothing is proved by what is not there, which a new client need not write."""
     if table.derivation.mapping is not None and not isinstance(own_source(table, visible), str):
         return False
-    derived = derive(table, visible)
+    derived = derive(_fillable(table, visible), visible)
     if not isinstance(derived, Derived):
         return True
     return any(
-        name not in derived.values or canonical(derived.values[name]) != canonical(value)
+        canonical(derived.values[name]) != canonical(value)
         for name, value in other.items()
-        if name in table.derivation.names
+        if name in derived.values
     )
+
+
+def _fillable(table: MigratedTable, visible: Item) -> MigratedTable:
+    """The table with those templates alone whose fields a row holds: mostly, all of them."""
+    rule = table.derivation
+    lacking = {name for name in rule.filled_from if "NULL" in visible.get(name, {"NULL": True})}
+    if not lacking:
+        return table
+    kept = tuple(each for each in rule.templates if lacking.isdisjoint(each[1].fields))
+    return replace(table, derivation=replace(rule, templates=kept))
 
 
 def _key_is_derived(table: MigratedTable) -> bool:

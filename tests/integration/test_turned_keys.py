@@ -26,6 +26,13 @@ def a_table(name: str, hash_name: str, range_name: str | None, rule: Derivation)
                          TableSide(new, new_keys), rule)  # fmt: skip
 
 
+TONED = MigratedTable(
+    "toned", Kind.REKEY, TableSide(PREFIX + "toned", KeySchema(A, B)),
+    TableSide(PREFIX + "toned-v2", KeySchema(A, B)),
+    Derivation(None, None, (("tag", Template("{color}#{tone}")),)),
+    attributes=frozenset({"color", "tone"}),
+)  # fmt: skip
+"""Its keys stay; one attribute is put together of others that stay, too."""
 TABLES = (
     a_table("turned", "mark", "endpoint_id", Derivation(None, None, ())),
     a_table("both", "k", None, Derivation(None, None, (("k", Template("{endpoint_id}#{mark}")),))),
@@ -37,7 +44,7 @@ TABLES = (
 
 @pytest.fixture(scope="module")
 def rig(engine: str, boto: Any) -> Iterator[Rig]:
-    migration = Migration("turned", "#", TABLES, PREFIX + "control")
+    migration = Migration("turned", "#", (*TABLES, TONED), PREFIX + "control")
     with a_rig(engine, boto, PREFIX, migration=migration) as made:
         for table in TABLES:
             for side in (table.old, table.new):
@@ -104,3 +111,21 @@ def test_a_search_finds_what_a_plain_table_finds(
     assert in_one_order(found) == in_one_order(rows(dialect, table.name))
     if phase.mode is not Mode.SINGLE:
         assert rig.differences(table.name, phase.leader) == []
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.value)
+def test_a_new_client_need_not_write_what_an_attribute_is_put_together_of(
+    rig: Rig, phase: Phase
+) -> None:
+    """What it says under the derived name is read back from either side."""
+    rig.stand(phase)
+    key = {"endpoint_id": {"S": "acme-prod"}, "mark": {"S": phase.value}}
+    item = {**key, "tag": {"S": "red#pale"}}
+    rig.proxied.put_item(TableName=TONED.new.name, Item=item)
+    for share in (0, 100):
+        rig.stand(phase, read_share=share)
+        for consistent in (False, True):
+            got = rig.proxied.get_item(TableName=TONED.new.name, Key=key, ConsistentRead=consistent)
+            assert got["Item"] == item
+    if phase.mode is not Mode.SINGLE:
+        assert rig.differences("toned", phase.leader) == []

@@ -325,6 +325,27 @@ def test_a_composed_hash_key_may_be_as_long_as_dynamodb_takes_it() -> None:
 # -- the hidden map -------------------------------------------------------------------------
 
 
+def test_what_a_row_lacks_disproves_nothing() -> None:
+    """A new client need not write what a template is filled from: its own word stands, until what
+    an old one writes gives another. What the mapping gives is held against the row all the same."""
+    keys = KeySchema(KeyAttribute("id"))
+    mapping = ValueMap("tenants", ("part",), {"a": ("x",), "b": ("y",)})
+    for rule, source in (
+        (Derivation(None, None, (("tag", Template("{tone}#{color}")),)), {}),
+        (Derivation("tenant", mapping, (("tag", Template("{part}#{color}")),)), {"part": "x"}),
+    ):
+        table = MigratedTable("paints", Kind.REKEY, TableSide("paints", keys),
+                              TableSide("paints-v2", keys), rule)  # fmt: skip
+        said = {name: {"S": text} for name, text in {**source, "tag": "x#red"}.items()}
+        row = split(row_from_client(table, {"id": {"S": "1"}, **said}, Side.NEW))
+        assert split(row_from_stored(table, row.stored(Side.OLD), Side.OLD)).new == said
+        blue = {"tone": {"S": "x"}, "tenant": {"S": "a"}, "color": {"S": "blue"}}
+        stored = {**row.stored(Side.OLD), **blue}
+        assert split(row_from_stored(table, stored, Side.OLD)).new["tag"] == {"S": "x#blue"}
+    other_tenant = {**row.stored(Side.OLD), "tenant": {"S": "b"}}
+    assert split(row_from_stored(table, other_tenant, Side.OLD)).new != said
+
+
 def test_a_source_that_was_changed_disproves_the_hidden_map() -> None:
     """Somebody who does not know of the hidden map moved the row to another tenant."""
     item = {
