@@ -7,6 +7,7 @@ that its operation does not have means nothing, whatever it means in another one
 from collections.abc import Mapping
 from typing import Any
 
+from dualwrite.core.booleans import boolean
 from dualwrite.core.constraints import lacks, violated, violations
 from dualwrite.core.errors import ClientError
 
@@ -136,7 +137,7 @@ def shaped(body: Any, kind: str) -> dict[str, Any]:
             idle = True
             continue
         if type(value) is not wanted:
-            raise serialization(f"Unexpected value type in payload: {name}")
+            body[name] = _converted(name, value, wanted)
         if name in _MAPS:
             _check_structures(name, value)
         elif name in _TEXTS:
@@ -153,6 +154,14 @@ def shaped(body: Any, kind: str) -> dict[str, Any]:
     return given
 
 
+def _converted(name: str, content: Any, wanted: type) -> bool:
+    """A boolean that came as a text; nothing else may come as what it is not."""
+    meant = boolean(content) if wanted is bool else None
+    if meant is None:
+        raise serialization(f"Unexpected value type in payload: {name}")
+    return meant
+
+
 def _check_structures(name: str, structures: Mapping[str, Any]) -> None:
     members = _SHAPES[_MAPS[name]]
     for structure in structures.values():
@@ -163,7 +172,7 @@ def _check_structures(name: str, structures: Mapping[str, Any]) -> None:
         for part, content in structure.items():
             wanted = members.get(part)
             if content is not None and wanted is not None and type(content) is not wanted:
-                raise serialization(f"Unexpected value type in payload: {name}")
+                structure[part] = _converted(name, content, wanted)
 
 
 def serialization(message: str) -> ClientError:

@@ -325,3 +325,21 @@ def test_sets_are_told_in_the_order_of_a_read(twin: Twin) -> None:
     )  # fmt: skip
     read = twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead=True)
     assert heard["Attributes"] == read["Item"]
+
+
+def test_booleans_may_come_as_texts(twin: Twin) -> None:
+    """Clients without types send them so, in items and beside them, and DynamoDB reads them."""
+    if not twin.rig.reference:
+        pytest.skip("other engines differ in what they read")
+    name, truth = twin.name("notes"), {"BOOL": "true"}
+    twin.both(
+        "put_item", TableName=name,
+        Item=twin.note(flag=truth, none={"NULL": "true"}, deep={"M": {"l": {"L": [truth]}}}),
+    )  # fmt: skip
+    twin.both(
+        "update_item", TableName=name, Key=twin.note_key(), ReturnValues="ALL_NEW",
+        UpdateExpression="SET more = :t", ConditionExpression="flag = :t",
+        ExpressionAttributeValues={":t": truth},
+    )  # fmt: skip
+    heard = twin.both("get_item", TableName=name, Key=twin.note_key(), ConsistentRead="true")
+    assert heard["Item"]["more"] == heard["Item"]["flag"] == {"BOOL": True}

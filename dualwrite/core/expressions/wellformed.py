@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from dualwrite.core.booleans import boolean
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.expressions.values import DIGITS_MAX, EXPONENT_MAX, EXPONENT_MIN
 from dualwrite.core.items import canonical_binary, canonical_number
@@ -83,8 +84,8 @@ def _are_plain(values: Iterable[Any], depth: int) -> bool:
 
 
 def check_value(value: Any, depth: int = 1) -> None:
-    """One typed value and all within it, whose nulls are taken out of it. Raises ClientError in
-    DynamoDB's words."""
+    """One typed value and all within it, whose nulls are taken out of it, and whose texts that mean
+    booleans become such. Raises ClientError in DynamoDB's words."""
     if not isinstance(value, dict):
         raise _serialization("Unexpected value type in payload")
     for kind in [kind for kind in value if value[kind] is None]:
@@ -95,6 +96,8 @@ def check_value(value: Any, depth: int = 1) -> None:
             "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
         )
     for kind in kinds:
+        if kind in ("BOOL", "NULL") and (meant := boolean(value[kind])) is not None:
+            value[kind] = meant
         _check_content(kind, value[kind], depth)
     if len(value) > 1:
         raise ValidationError(

@@ -41,3 +41,20 @@ def test_what_legacy_structures_do_not_have_has_any_type() -> None:
     assert shaped(body, "Scan") == body
     with pytest.raises(ClientError, match="SerializationException"):
         shaped({"ScanFilter": {"a": {**condition, "AttributeValueList": "x"}}}, "Scan")
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("Yes", True), ("0", False)])
+def test_a_boolean_may_come_as_a_text(text: str, meant: bool) -> None:
+    """DynamoDB reads it, in a body and in its structures; whoever reads them finds a boolean."""
+    assert shaped({"TableName": "t", "Key": {}, "ConsistentRead": text}, "GetItem") == {
+        "TableName": "t", "Key": {}, "ConsistentRead": meant,
+    }  # fmt: skip
+    body = {"TableName": "t", "Key": {}, "Expected": {"a": {"Exists": text}}}
+    assert shaped(body, "DeleteItem")["Expected"] == {"a": {"Exists": meant}}
+
+
+@pytest.mark.parametrize("other", ["on", "", 1, 0, [], {}])
+def test_nothing_else_is_a_boolean(other: object) -> None:
+    """Numbers are none, as AWS has it, whatever engines make of them."""
+    with pytest.raises(ClientError, match="ConsistentRead"):
+        shaped({"TableName": "t", "Key": {}, "ConsistentRead": other}, "GetItem")
