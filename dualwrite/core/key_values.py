@@ -79,21 +79,24 @@ def _check_key_value(value: AttributeValue, attribute: KeyAttribute, schema: Key
         raise Misfit(_too_long(attribute, schema))
 
 
-def check_index_keys(item: Item, side: TableSide) -> None:
+def check_index_keys(item: Item, side: TableSide, *, updated: bool = False) -> None:
     """An index's key may lack in an item; one that is there has its type, is not empty and not too
-    long. The table's own keys, found well-formed, may be too long there. Raises ValidationError."""
+    long. The table's own keys, found well-formed, may be too long there. Raises ValidationError;
+    ``updated``: in the words for what an update expression made."""
     for index in side.indexes:
         for attribute in index.keys.attributes:
             value = item.get(attribute.name)
             if value is None:
                 continue
             if attribute.name not in side.keys.names:
-                _check_index_value(value, attribute, index)
+                _check_index_value(value, attribute, index, updated)
             elif exceeds(value, attribute, index.keys):
                 raise ValidationError(_too_long(attribute, index.keys))
 
 
-def _check_index_value(value: AttributeValue, attribute: KeyAttribute, index: IndexSpec) -> None:
+def _check_index_value(
+    value: AttributeValue, attribute: KeyAttribute, index: IndexSpec, updated: bool
+) -> None:
     if attribute.type not in value:
         raise Misfit(
             "One or more parameter values were invalid: Type mismatch for Index Key "
@@ -101,10 +104,18 @@ def _check_index_value(value: AttributeValue, attribute: KeyAttribute, index: In
             f"IndexName: {index.name}"
         )
     if value[attribute.type] == "":
+        empty = (
+            "The AttributeValue for a key attribute cannot contain an empty "
+            f"{_kind(attribute)} value."
+        )
+        if updated:
+            raise ValidationError(
+                "One or more parameter values are not valid. The update expression attempted to "
+                f"update a secondary index key to a value that is not supported. {empty}"
+            )
         raise ValidationError(
             "One or more parameter values are not valid. A value specified for a secondary "
-            "index key is not supported. The AttributeValue for a key attribute cannot "
-            f"contain an empty {_kind(attribute)} value. IndexName: {index.name}, "
+            f"index key is not supported. {empty} IndexName: {index.name}, "
             f"IndexKey: {attribute.name}"
         )
     if exceeds(value, attribute, index.keys):

@@ -150,7 +150,7 @@ async def evaluate(services: Services, wish: Wish, base: Base, row: Row | None) 
         after = apply(update, view or {}, wish.key)
         written = {name: after[name] for name in names_written(update) if name in after}
         # What stands there already may be older than the index, which then has no entry of it.
-        check_index_keys(written, wish.table.side(wish.dialect))
+        check_index_keys(written, wish.table.side(wish.dialect), updated=wish.meant is None)
     except ValidationError:
         await require_condition(services, wish, base)
         raise

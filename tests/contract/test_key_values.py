@@ -215,6 +215,25 @@ def test_an_update_to_a_value_that_an_index_of_its_own_table_cannot_hold(twin: T
         twin.both("get_item", TableName=name, Key=key, ConsistentRead=True)
 
 
+def test_an_update_that_empties_an_index_key(twin: Twin) -> None:
+    """It is refused in words of its own, and a legacy one in those of a put."""
+    name, key, attribute = twin.name("tasks"), twin.task_key(), bad_updates(twin)[0][0]
+    if twin.dialect is twin.phase.leader and twin.phase.mode is not Mode.ATOMIC:
+        return  # the engine words it
+    expression = {
+        "UpdateExpression": "SET #n = :v", "ExpressionAttributeNames": {"#n": attribute},
+        "ExpressionAttributeValues": {":v": {"S": ""}},
+    }  # fmt: skip
+    legacy = {"AttributeUpdates": {attribute: {"Action": "PUT", "Value": {"S": ""}}}}
+    for parameters, words in (
+        (expression, "The update expression attempted to update a secondary index key to a value"),
+        (legacy, "A value specified for a secondary index key is not supported"),
+    ):
+        heard = refused(twin, "update_item", TableName=name, Key=key, **parameters)
+        assert heard["error"] == "ValidationException"
+        assert words in heard["message"]
+
+
 def test_an_update_of_an_index_key(twin: Twin) -> None:
     """What the index holds is written, also where the table that leads has no such index."""
     name, key = twin.name("tasks"), twin.task_key()
