@@ -26,7 +26,7 @@ class Reloading:
 
     async def run(self, reload: Callable[[], None]) -> None:
         """Call ``reload`` after each change, for ever. Where it raises UnusableFile, what was
-        read before stays in use."""
+        read before stays in use; nor does a mistake of ours end the watch."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             marks = self._marks()
@@ -38,6 +38,8 @@ class Reloading:
                 reload()
             except UnusableFile as error:
                 log.error("changed file not taken over", files=files, error=str(error))
+            except Exception:
+                log.exception("changed file not taken over", files=files)
             else:
                 log.info("changed file taken over", files=files)
 

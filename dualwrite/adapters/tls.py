@@ -30,6 +30,10 @@ def context_for(certificate: Path, key: Path) -> ssl.SSLContext:
 
 def renew(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     """Use the files' present contents for connections that are made from now on. Raises
-    UnusableFile; then nothing has changed."""
+    UnusableFile; then nothing has changed, but where they were changed again just then: then they
+    are to be read once more."""
     context_for(certificate, key)
-    context.load_cert_chain(certificate, key, password=lambda: b"")
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (OSError, ValueError):
+        raise UnusableFile(f"{certificate} and {key}: changed while they were read") from None

@@ -146,6 +146,23 @@ def test_files_that_do_not_fit_leave_the_context_as_it_was(
         tls.renew(context, *broken(change, tmp_path))
 
 
+def test_files_that_change_while_they_are_read_are_told_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found good, and then one of them was replaced before it was used: the watch goes on."""
+    files = broken(lambda certificate, key: None, tmp_path)
+    context, check = tls.context_for(*files), tls.context_for
+
+    def checked(certificate: Path, key: Path) -> ssl.SSLContext:
+        found = check(certificate, key)
+        issue(trustme.CA(), certificate, key.with_name("other"))
+        return found
+
+    monkeypatch.setattr(tls, "context_for", checked)
+    with pytest.raises(UnusableFile, match="changed while they were read"):
+        tls.renew(context, *files)
+
+
 @pytest.mark.parametrize("gone", ["cert.pem", "key.pem"])
 def test_of_two_files_the_one_that_lacks_is_named(tmp_path: Path, gone: str) -> None:
     """And not the other one, nor what is wrong with a pair."""

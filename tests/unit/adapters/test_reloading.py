@@ -16,6 +16,8 @@ def watched(path: Path, steps: Callable[[VirtualClock, list[str]], object]) -> l
     def reload() -> None:
         if not path.exists() or path.read_text() == "broken":
             raise UnusableFile("no good")
+        if path.read_text() == "too much":
+            raise RecursionError
         taken.append(path.read_text())
 
     async def go() -> None:
@@ -55,7 +57,7 @@ def test_a_change_is_taken_over_once(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_changes_nothing_and_a_mended_one_is_seen(tmp_path: Path) -> None:
-    """Also one that is gone for a while."""
+    """Also one that is gone for a while, or that we trip over."""
     path = tmp_path / "file"
     path.write_text("good")
 
@@ -63,6 +65,8 @@ def test_a_broken_file_changes_nothing_and_a_mended_one_is_seen(tmp_path: Path) 
         path.write_text("broken")
         await clock.advance(2 * LOOK_SECONDS)
         path.unlink()
+        await clock.advance(2 * LOOK_SECONDS)
+        path.write_text("too much")
         await clock.advance(2 * LOOK_SECONDS)
         assert taken == []
         path.write_text("mended")
