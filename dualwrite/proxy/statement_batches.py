@@ -3,7 +3,7 @@ tables as one batch of their own."""
 
 from dualwrite.core.errors import ClientError, LeaseExpired, ValidationError
 from dualwrite.core.items import Key, key_token
-from dualwrite.core.partiql import Exists, Select, shown
+from dualwrite.core.partiql import Exists, Select, shown_of_one
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import key_on
 from dualwrite.core.requests import Body
@@ -109,7 +109,8 @@ async def _answered(
             reply = await read_one(services, member, state, also)
             named = {"TableName": member.name}
             if "Item" in reply:
-                named["Item"] = shown(member.statement.parsed.paths, reply["Item"])
+                paths = member.statement.parsed.paths
+                named["Item"] = shown_of_one(paths, reply["Item"])
         else:
             member.wish(also)
             named = {"TableName": member.name}

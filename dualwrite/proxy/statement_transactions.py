@@ -10,7 +10,7 @@ from dualwrite.core.client_tokens import claim_of
 from dualwrite.core.errors import ClientError, ValidationError
 from dualwrite.core.items import KeyAttribute, KeySchema
 from dualwrite.core.key_values import Misfit
-from dualwrite.core.partiql import Change, Remove, Select, shown
+from dualwrite.core.partiql import Change, Remove, Select, shown_of_one
 from dualwrite.core.requests import Body
 from dualwrite.core.settle import CANCELED, CONDITION_FALSE
 from dualwrite.proxy import batch_reads, transactions
@@ -161,7 +161,7 @@ async def _read(services: Services, body: Body, said: list[Said], states: States
     reply = await batch_reads.transact_get(services, request, states)
     answer: Body = {
         "Responses": [
-            {"Item": shown(wanted, response["Item"])} if "Item" in response else {}
+            {"Item": shown_of_one(wanted, response["Item"])} if "Item" in response else {}
             for wanted, response in zip(paths, reply["Responses"], strict=True)
         ]
     }

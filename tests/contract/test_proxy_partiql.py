@@ -380,6 +380,18 @@ def test_what_is_shown_is_judged_where_there_is_no_item_too(reader: Twin) -> Non
                     Statements=[{"Statement": said(reader, text)}])  # fmt: skip
 
 
+def test_a_batch_and_a_transaction_show_paths_in_their_places(reader: Twin) -> None:
+    """Where a statement of its own puts each path under its last name."""
+    fill(reader)
+    for shown in ("m.x", "m['a-b'], v", "l[1], l[0]", "m.x[0], l[0]", "m.nope, l[9]", "m, l"):
+        text = f"SELECT {shown} FROM <TASKS> WHERE <TASK>"
+        execute(reader, text, ConsistentRead=True)
+        heard = transact(reader, text)
+        batch = {"Statement": said(reader, text), "ConsistentRead": True}
+        answered = reader.both("batch_execute_statement", Statements=[batch])["Responses"]
+        assert answered[0]["Item"] == heard["Responses"][0]["Item"]
+
+
 def test_what_a_transaction_of_statements_is_refused_for(twin: Twin) -> None:
     """A statement that is wrong in itself is named by its place; one that does not fit its table
     cancels the transaction. Nothing is written."""

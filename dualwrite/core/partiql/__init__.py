@@ -13,7 +13,7 @@ from dualwrite.core.partiql.ast import (
 )
 from dualwrite.core.partiql.bind import Binder, bound
 from dualwrite.core.partiql.bodies import mutation, names_of, single_read
-from dualwrite.core.partiql.select import Leg, Plan, plan_of, shown
+from dualwrite.core.partiql.select import Leg, Plan, plan_of, shown, shown_of_one
 from dualwrite.core.partiql.syntax import parse_statement
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "parse_statement",
     "plan_of",
     "shown",
+    "shown_of_one",
     "single_read",
 ]

@@ -28,6 +28,7 @@ from dualwrite.core.expressions import (
     holds,
     names_used,
     parse_projection,
+    project,
     render,
 )
 from dualwrite.core.expressions.values import compare, find
@@ -280,8 +281,14 @@ def labels(paths: tuple[Path, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def shown_of_one(paths: tuple[Path, ...], item: Item) -> Item:
+    """What of its item a SELECT in a batch or a transaction shows: each path in its place, as a
+    GetItem does it."""
+    return project(Projection(paths), item) if paths else item
+
+
 def shown(paths: tuple[Path, ...], item: Item) -> Item:
-    """What of an item a SELECT shows."""
+    """What of an item a SELECT shows by itself: each path under its label."""
     if not paths:
         return item
     values = {label: find(item, path) for label, path in zip(labels(paths), paths, strict=True)}
