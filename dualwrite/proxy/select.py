@@ -83,13 +83,12 @@ async def select(services: Services, asked: Asked, state: TableState) -> Body:
     """One page; raises ClientError."""
     parsed = asked.statement.parsed
     assert isinstance(parsed, Select), "other statements are writes"
-    keys = None
+    index = None
     if parsed.index is not None:
         index = asked.table.side(asked.dialect).index(parsed.index)
         if index is None:
             raise ValidationError(f"The table does not have the specified index: {parsed.index}")
-        keys = index.keys
-    plan = plan_of(parsed, asked.binder(), asked.keys, keys)
+    plan = plan_of(parsed, asked.binder(), asked.keys, index)
     begin = place_of(asked.body.get("NextToken"))
     if begin.leg >= len(plan.legs):
         raise ValidationError(INVALID_TOKEN)

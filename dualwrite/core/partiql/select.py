@@ -37,6 +37,7 @@ from dualwrite.core.partiql.ast import Select
 from dualwrite.core.partiql.bind import Binder, unprefixed
 from dualwrite.core.partiql.bodies import all_parts, check_type, conjuncts, equality
 from dualwrite.core.requests import Body
+from dualwrite.core.spec import IndexSpec
 
 LEGS_MAX = 100
 """Queries of one SELECT; AWS takes up to 50 partition keys in an IN, or 100 other values."""
@@ -59,6 +60,8 @@ class Plan:
     paths: tuple[Path, ...]
     index: str | None
     forward: bool
+    held: frozenset[str] | None = None
+    """What the index has of an item; None for all."""
 
     def search(self, leg: Leg) -> tuple[str, Body]:
         """Operation and body of one search, without its table and its page."""
@@ -83,18 +86,22 @@ class Plan:
         if not self.paths:
             return []
         used = names_used(self.filter) if self.filter is not None else frozenset()
+        used = used if self.held is None else used & self.held
         return sorted({str(path[0]) for path in self.paths} | used)
 
     def admits(self, item: Mapping[str, AttributeValue]) -> bool:
+        """Whether the filter holds of what was searched: an index has no more than it holds."""
+        if self.held is not None:
+            item = {name: value for name, value in item.items() if name in self.held}
         return self.filter is None or holds(self.filter, item)
 
 
 def plan_of(
-    parsed: Select, binder: Binder, table: KeySchema, index: KeySchema | None = None
+    parsed: Select, binder: Binder, table: KeySchema, index: IndexSpec | None = None
 ) -> Plan:
     """The searches of a SELECT on a table of these keys, or on an index of it; raises
     ValidationError."""
-    schema = index or table
+    schema = table if index is None else index.keys
     _check_order(parsed, schema)
     condition = None if parsed.where is None else binder.condition(parsed.where)
     parts = list(conjuncts(condition)) if condition is not None else []
@@ -119,13 +126,33 @@ def plan_of(
     if len(legs) > LEGS_MAX:
         raise ValidationError(f"The statement reads more than {LEGS_MAX} keys at once")
     _check_filter(parts, {*table.attributes, *schema.attributes})
+    held = None
+    if index is not None and index.projected is not None:
+        held = frozenset({*table.names, *schema.names, *index.projected})
+    filtered = all_parts(*parts) if parts else None
+    if hashes is not None:
+        _check_held(parsed, filtered, held)
     return Plan(
         tuple(legs),
-        all_parts(*parts) if parts else None,
+        filtered,
         parsed.paths,
         parsed.index,
         schema.range is None or rises.get(schema.range.name, True),
+        held,
     )
+
+
+def _check_held(parsed: Select, filtered: Condition | None, held: frozenset[str] | None) -> None:
+    """What reads partitions of an index filters by what that has; what scans it finds nothing else
+    there (AWS, as the conformance suite of dynoxide recorded it)."""
+    if filtered is None or held is None:
+        return
+    lacking = sorted(names_used(filtered) - held)
+    if lacking:
+        raise ValidationError(
+            f"One or more parameter values were invalid: Secondary index {parsed.index} does not "
+            f"project one or more filter attributes: [{', '.join(lacking)}]"
+        )
 
 
 def _check_order(parsed: Select, schema: KeySchema) -> None:

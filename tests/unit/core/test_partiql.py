@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from dualwrite.core.errors import ValidationError
-from dualwrite.core.items import KeyAttribute, KeySchema
+from dualwrite.core.items import Item, KeyAttribute, KeySchema
 from dualwrite.core.partiql import (
+    Leg,
+    Plan,
     Select,
     bound,
     mutation,
@@ -17,6 +19,7 @@ from dualwrite.core.partiql import (
     single_read,
 )
 from dualwrite.core.requests import Body, Verb
+from dualwrite.core.spec import IndexSpec
 
 KEYS = KeySchema(KeyAttribute("pk"), KeyAttribute("sk"))
 
@@ -27,11 +30,38 @@ def written(text: str, *parameters: Any) -> tuple[Verb, Body]:
     return mutation(statement.parsed, bound(parameters, statement.parameters), KEYS)
 
 
-def planned(text: str, *parameters: Any) -> list[tuple[str, Body]]:
+def plan_for(text: str, *parameters: Any, index: IndexSpec | None = None) -> Plan:
     statement = parse_statement(text)
     assert isinstance(statement.parsed, Select)
-    plan = plan_of(statement.parsed, bound(parameters, statement.parameters), KEYS)
+    return plan_of(statement.parsed, bound(parameters, statement.parameters), KEYS, index)
+
+
+def planned(text: str, *parameters: Any) -> list[tuple[str, Body]]:
+    plan = plan_for(text, *parameters)
     return [plan.search(leg) for leg in plan.legs]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_an_index_filters_by_what_it_holds(local: bool) -> None:
+    """Where its partitions are read any other attribute is refused, whatever is asked of it; a scan
+    of it takes that for missing, also where the table's own value comes along."""
+    keys = KeySchema(KeyAttribute("pk" if local else "gk"), KeyAttribute("gs"))
+    index = IndexSpec("i", keys, local, ("p",))
+    hash_name = keys.hash.name
+    for keyed in (f"{hash_name} = 'x'", f"{hash_name} IN ['x', 'y']"):
+        for asked in ("n = 1", "NOT n = 1", "n IS MISSING", "(p = 1 OR n = 1)"):
+            with pytest.raises(ValidationError) as refused:
+                plan_for(f"SELECT * FROM t.i WHERE {keyed} AND {asked}", index=index)
+            assert str(refused.value).endswith(
+                "Secondary index i does not project one or more filter attributes: [n]"
+            )
+        plan_for(f"SELECT * FROM t.i WHERE {keyed} AND p = 1 AND sk > 'a'", index=index)
+    item: Item = {"pk": {"S": "x"}, "gs": {"S": "x"}, "p": {"N": "1"}, "n": {"N": "1"}}
+    for asked, admitted in (("n = 1", False), ("NOT n = 1", True), ("p = 1", True)):
+        plan = plan_for(f"SELECT pk, n FROM t.i WHERE {asked}", index=index)
+        assert plan.admits(item) is admitted
+    body = plan_for("SELECT pk FROM t.i WHERE n = 1", index=index).search(Leg(None))[1]
+    assert list(body["ExpressionAttributeNames"].values()) == ["pk"]
 
 
 def test_an_insert_is_a_put_of_what_is_absent() -> None:
