@@ -119,9 +119,10 @@ class _Statements(ExpressionParser):
         self.cursor.expect_keyword("DELETE", "FROM")
         table, where, returning = self.table_alone(), self.where(), self.returning()
         if returning not in ("NONE", "ALL_OLD"):
+            said = next(" ".join(words) for words, each in _RETURNING.items() if each == returning)
             raise ValidationError(
-                "Invalid returning clause. Only RETURNING ALL OLD * is allowed in DELETE "
-                "statements."
+                f"Invalid returning clause: RETURNING {said} *. Only RETURNING ALL OLD * is "
+                "allowed in DELETE statements."
             )
         return Remove(table, where, returning)
 

@@ -41,6 +41,16 @@ def planned(text: str, *parameters: Any) -> list[tuple[str, Body]]:
     return [plan.search(leg) for leg in plan.legs]
 
 
+def test_a_delete_returns_only_what_was_there() -> None:
+    """What else it is asked for is said back, in DynamoDB's words."""
+    with pytest.raises(ValidationError) as refused:
+        parse_statement("DELETE FROM t WHERE pk = 'x' returning modified old *")
+    assert str(refused.value).endswith(
+        "Invalid returning clause: RETURNING MODIFIED OLD *. Only RETURNING ALL OLD * is allowed "
+        "in DELETE statements."
+    )
+
+
 @pytest.mark.parametrize("local", [True, False])
 def test_an_index_filters_by_what_it_holds(local: bool) -> None:
     """Where its partitions are read any other attribute is refused, whatever is asked of it; a scan
