@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_proxy_partiql import said, struct
+from tests.contract.partiql.statements import said, struct
 from tests.contract.twins import Twin, comparable
 from tests.proxy_harness import outcome
 
