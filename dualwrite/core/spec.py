@@ -215,6 +215,11 @@ class TableSide:
     def index(self, name: str) -> IndexSpec | None:
         return next((index for index in self.indexes if index.name == name), None)
 
+    def has_global(self, name: str | None) -> bool:
+        """Whether an index of that name is a global one."""
+        index = None if name is None else self.index(name)
+        return index is not None and not index.local
+
     @cached_property
     def local_indexes(self) -> tuple[IndexSpec, ...]:
         return tuple(index for index in self.indexes if index.local)

@@ -35,9 +35,9 @@ from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import key_on
 from dualwrite.core.read_shape import Shape, check_segment, shape_of
-from dualwrite.core.requests import Body, refuse_hidden, unsupported
+from dualwrite.core.requests import Body, refuse_hidden
 from dualwrite.core.shapes import shaped
-from dualwrite.core.sharing import marked, pinned, read_side
+from dualwrite.core.sharing import marked, on_leader_alone, on_own_side, pinned, read_side
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Row, translate_key
 from dualwrite.proxy.rows import placed_row
@@ -164,9 +164,7 @@ async def search(
     refuse_hidden(body)
     if table.kind is Kind.IN_PLACE or state.phase is Phase.OFF:
         side, reply = Side.OLD, await _own(services, table, Side.OLD, operation, body)
-    elif _own_side_only(table, dialect, operation, body):
-        if state.phase is Phase.DONE and dialect is not state.phase.leader:
-            raise unsupported(table, "a search that only the old design could serve")
+    elif on_own_side(table, dialect, state, operation, body):
         side, reply = dialect, await _own(services, table, dialect, operation, body)
     else:
         wanted = _wanted(table, dialect, operation, body)
@@ -244,6 +242,8 @@ def _search_side(
 ) -> Side:
     """The side of a page: the one its page key is pinned to, else by share."""
     consistent = bool(body.get("ConsistentRead"))
+    if on_leader_alone(table, state, body):
+        return state.phase.leader
     if key is not None:
         return _query_side(table, dialect, state, body, key)
     if "ExclusiveStartKey" in body and state.phase is not Phase.DONE:
@@ -280,24 +280,6 @@ def _pins(operation: str, body: Body) -> bool:
     """Whether the next page must come from the same side: rows of one index key, and all rows of a
     scan, come in an order of each side's own. The range key orders a partition on both alike."""
     return operation == "Scan" or "IndexName" in body
-
-
-def _own_side_only(table: MigratedTable, dialect: Side, operation: str, body: Body) -> bool:
-    """Whether only the client's own side has what it searches: partitions that hold the same rows
-    in both designs, and an index that both have locally, in one order, with all that an item
-    holds, serve either dialect."""
-    if operation == "Query" and not table.alike:
-        return True
-    index = body.get("IndexName")
-    if index is None:
-        return False
-    here, there = table.side(dialect).index(index), table.side(dialect.other).index(index)
-    if here is None or there is None or not (here.local and there.local):
-        return True
-    if not (here.whole and there.whole):
-        return True
-    order = here.keys.range
-    return order != there.keys.range or (order is not None and order.name in table.swapped)
 
 
 def _schema_of(table: MigratedTable, side: Side, body: Body) -> KeySchema:
@@ -355,14 +337,16 @@ async def _foreign(
 def _translate_query(
     table: MigratedTable, dialect: Side, side: Side, body: Body, wanted: KeyCondition, request: Body
 ) -> None:
-    """The key condition in the words of the serving side: another hash value, the same range."""
-    hash_name = table.side(dialect).keys.hash.name
-    key = key_on(table, {hash_name: wanted.hash}, dialect, side)
+    """The key condition in the words of the serving side: another hash value, but for a global
+    index that both have, and the same range."""
+    schema, hash_value = _schema_of(table, side, body), wanted.hash
+    if not table.side(side).has_global(body.get("IndexName")):
+        key = key_on(table, {table.side(dialect).keys.hash.name: wanted.hash}, dialect, side)
+        hash_value = key[schema.hash.name]
     pool = Placeholders()
-    there = table.side(side).keys.hash.name
-    condition = equals((there,), key[there])
+    condition = equals((schema.hash.name,), hash_value)
     if wanted.range is not None:
-        attribute = _schema_of(table, side, body).range
+        attribute = schema.range
         assert attribute is not None, "a range condition was parsed against a range attribute"
         condition = all_of(condition, _range_condition(attribute.name, wanted.range))
     request["KeyConditionExpression"] = render(condition, pool)
