@@ -20,7 +20,7 @@ from dualwrite.core import metric_names
 from dualwrite.core.compare import compare_in_place
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired
 from dualwrite.core.items import stamp_of
-from dualwrite.core.phases import Kind, Mode, Phase, Side
+from dualwrite.core.phases import Kind, Mode, Phase, Side, is_followed
 from dualwrite.core.ports import Clock, Epochs, Metrics, Parents
 from dualwrite.core.spec import MigratedTable
 from dualwrite.lookups import answered
@@ -72,7 +72,7 @@ class Applier:
         if self._teller is not None and phase.mode is not Mode.SINGLE:
             for change, mark in records:
                 self._teller.note(self.table, side, state, change, mark)
-        if phase.mode is Mode.SINGLE:
+        if not is_followed(self.table.kind, phase):
             for _, mark in records:
                 mark.done = True
             self._count(side, "ignored", len(records))

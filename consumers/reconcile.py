@@ -27,7 +27,7 @@ from dualwrite.core.compare import (
 from dualwrite.core.derivation import Problem
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
-from dualwrite.core.phases import Kind, Mode, Side, TableState
+from dualwrite.core.phases import Kind, Mode, Side, TableState, is_followed
 from dualwrite.core.ports import Dynamo, Epochs, Metrics, Parents, Records
 from dualwrite.core.records import QUARANTINE
 from dualwrite.core.spec import MigratedTable
@@ -164,7 +164,7 @@ class Reconciler:
 
     async def _once(self, table: MigratedTable, state: TableState, work: Work) -> Result | None:
         """One observation and its cure; None where the key changed meanwhile."""
-        if state.phase.mode is Mode.SINGLE:
+        if not is_followed(table.kind, state.phase):
             return Result.IDLE
         if table.kind is Kind.IN_PLACE:
             return await self._in_place(table, state, work.dirty)

@@ -57,6 +57,14 @@ class Kind(StrEnum):
     IN_PLACE = "in-place"
 
 
+def is_followed(kind: Kind, phase: Phase) -> bool:
+    """Whether what is written asks for a cure: of a table that is changed in place also in `done`,
+    for an upsert does not give an item its derived attributes."""
+    if kind is Kind.IN_PLACE:
+        return phase is not Phase.OFF
+    return phase.mode is not Mode.SINGLE
+
+
 _COORDINATES: Mapping[Phase, tuple[Side, Mode]] = {
     Phase.OFF: (Side.OLD, Mode.SINGLE),
     Phase.MIRROR_OLD: (Side.OLD, Mode.MIRROR),

@@ -127,10 +127,13 @@ def test_a_straggler_is_quarantined_whole_and_undone(world: World) -> None:
     run(go())
 
 
-def test_in_place_rows_get_what_they_lack(world: World) -> None:
-    """Derived attributes are set through the parent; orphans are listed and left as they are."""
+@pytest.mark.parametrize("phase", [Phase.MIRROR_OLD, Phase.DONE])
+def test_in_place_rows_get_what_they_lack(world: World, phase: Phase) -> None:
+    """Derived attributes are set through the parent, in `done`, too, where an upsert gives none;
+    orphans are listed and left as they are."""
 
     async def go() -> None:
+        world.set_phase(world.steps, phase)
         world.mirrored(
             world.tasks,
             {"list_id": {"S": "l1"}, "task_id": {"S": "t1"}, "endpoint_id": {"S": "acme-prod"}},

@@ -25,6 +25,7 @@ MET = {
         515760,
         False,
     ): "a put was repeated while its first try was under way, which came after a delete",
+    (734340, True): "in done an upsert left an in-place item without its derived attributes",
     (507598, False): "what was trimmed before the first look at a stream was called a gap",
 }
 """Long days that broke something once, and whether the operator flipped straight from mirror mode,
