@@ -46,8 +46,9 @@ class Leases:
         fresh = [shard for shard in parents_first(shards) if shard.id not in known]
         if not fresh:
             return
-        await self._begin_coverage(stream)
-        first = ShardLease(created_ms=now_ms)
+        since_ms = await self._begin_coverage(stream)
+        # Where an earlier try got no further than the coverage, that holds from then on.
+        first = ShardLease(created_ms=now_ms if settled else since_ms)
         covered = dict(known)
         for shard in fresh:
             if settled and shard.parent not in covered:
@@ -99,12 +100,16 @@ class Leases:
 
         await revised(self._records, STREAM, stream.text, broken)
 
-    async def _begin_coverage(self, stream: StreamName) -> None:
+    async def _begin_coverage(self, stream: StreamName) -> int:
+        """Since when the stream is covered, by the wall clock in ms. Raises EngineError."""
         begun = _coverage(self._clock.wall_ms())
         try:
             await self._records.write(STREAM, stream.text, dump(begun), expected=0)
         except StateConflict:
-            return  # it began before
+            held = await self._records.read(STREAM, stream.text)
+            if held is not None:
+                return load(StreamProgress, held.value).unbroken_since_ms
+        return begun.unbroken_since_ms
 
 
 def _coverage(since_ms: int) -> StreamProgress:

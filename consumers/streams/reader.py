@@ -124,17 +124,23 @@ class ShardReader:
     async def run(self) -> None:
         """Read to the end. Raises ShardGone; survives other engine errors with back-off."""
         iterator: str | None = None
+        first = True
         delay = 0.0
         while True:
             await self._room()
             try:
                 if iterator is None:
-                    iterator = await self._open()
+                    iterator, first = await self._open(), True
                 page = await self._page(iterator)
             except EngineError as error:
                 iterator = await self._recover(error, iterator)
                 continue
             self._failures = 0
+            if first and self._horizon_has_moved():
+                await self._gap()
+                iterator = None
+                continue
+            first = False
             self._feed.behind(not page.short)
             await self._hand_on(page)
             self._at_tip = self._finds_tip(page)
@@ -171,8 +177,6 @@ class ShardReader:
     async def _open(self) -> str:
         self._streak.broken()
         request: dict[str, Any] = {"StreamArn": self._arn(), "ShardId": self._shard_id}
-        if self._horizon_has_moved():
-            await self._gap()
         position = self.prefix.position
         if position.isdigit():
             request |= {
@@ -186,8 +190,9 @@ class ShardReader:
         return iterator
 
     def _horizon_has_moved(self) -> bool:
-        """Whether records may have been trimmed that stood before the oldest one. No engine tells:
-        to read from a sequence number that is gone is an error, from the trim horizon it is not."""
+        """Whether records may have been trimmed that stood before the oldest one, asked once the
+        first page is there, which may have been long in coming. No engine tells: to read from a
+        sequence number that is gone is an error, from the trim horizon it is not."""
         if self.prefix.position != TRIM_HORIZON:
             return False
         proven_ms = max(self._proven_ms, self.progress().tip_ms)

@@ -25,6 +25,10 @@ MET = {
         515760,
         False,
     ): "a put was repeated while its first try was under way, which came after a delete",
+    (
+        733823,
+        True,
+    ): "a lease that was made long after the coverage began hid what was trimmed between",
     (734340, True): "in done an upsert left an in-place item without its derived attributes",
     (507598, False): "what was trimmed before the first look at a stream was called a gap",
 }

@@ -1,6 +1,7 @@
 """What must hold when writes have stopped and streams have drained; one named rule each."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -233,10 +234,11 @@ def _settled(over: Over, late: Late) -> bool:
 
 def _gaps(over: Over) -> None:
     """Records that were trimmed before anybody read them are a gap, and never skipped on; but for
-    those from before the stream's coverage began, which no evidence builds on."""
+    those shown before the stream's coverage began, which no evidence builds on."""
     for name, (table, side) in sorted(over.migration.by_physical.items()):
         record = f"{table.name}/{side.value}"
-        if over.engine.streams[name].lost <= over.watch.lost_before.get(record, 0):
+        began = over.watch.covered_from.get(record, -math.inf)
+        if not any(shown >= began for shown in over.engine.streams[name].lost):
             continue
         over.count("trimmed unread")
         key = {"pk": {"S": STREAM}, "sk": {"S": record}}

@@ -98,9 +98,8 @@ class Watch:
         """Keys that were written under an epoch when the next one stood already."""
         self.untold: set[tuple[str, str]] = set()
         """Keys of which a client may be told what is undone."""
-        self.lost_before: dict[str, int] = {}
-        """By name of a stream's record: how many records had been trimmed unread when the coverage
-        of the stream began."""
+        self.covered_from: dict[str, float] = {}
+        """By name of a stream's record: when the coverage of the stream began, by the engine."""
         self.number = 0
         self.on_state: list[Callable[[TableState, TableState], None]] = []
         self.request: Mapping[str, Any] = {}
@@ -263,9 +262,7 @@ class Watch:
     def _control(self, commit: Commit) -> None:
         kind, name = commit.key["pk"]["S"], commit.key["sk"]["S"]
         if kind == STREAM:
-            table, _, side = name.rpartition("/")
-            physical = self._migration.by_name[table].side(Side(side)).name
-            self.lost_before.setdefault(name, self._engine.streams[physical].lost)
+            self.covered_from.setdefault(name, self._engine.now())
         if kind not in (STATE, REPAIR, QUARANTINE, SHARD, BACKFILL) or commit.after is None:
             return
         value = orjson.loads(commit.after["value"]["S"])

@@ -59,8 +59,8 @@ class Stream:
         self.delay: Callable[[], float] = lambda: 0.0
         self.empties: Callable[[], int] = lambda: 0
         self.shards: dict[str, Shard] = {}
-        self.lost = 0
-        """Records that were trimmed before anybody was given them."""
+        self.lost: list[float] = []
+        """When those records were shown that were trimmed before anybody was given them."""
         self._given: set[str] = set()
         self._now = now
         self._random = random
@@ -107,8 +107,9 @@ class Stream:
             self._show(shard, now)
             oldest = now - self.retention_seconds
             while shard.log and shard.log[0][0] < oldest:
-                gone = shard.log.pop(0)[1]
-                self.lost += gone["eventID"] not in self._given
+                shown, gone = shard.log.pop(0)
+                if gone["eventID"] not in self._given:
+                    self.lost.append(shown)
                 shard.base += 1
             over = shard.closed_at is not None and shard.closed_at < oldest
             if over and not shard.log and not shard.pending:
