@@ -27,7 +27,7 @@ from dualwrite.core.compare import (
 from dualwrite.core.derivation import Problem
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
-from dualwrite.core.phases import Kind, Mode, Side, TableState, is_followed
+from dualwrite.core.phases import Kind, Side, TableState, is_followed
 from dualwrite.core.ports import Dynamo, Epochs, Metrics, Parents, Records
 from dualwrite.core.records import QUARANTINE
 from dualwrite.core.spec import MigratedTable
@@ -107,7 +107,7 @@ class Reconciler:
             return {}
         state = self._epochs.enter(table.name)
         try:
-            if state.phase.mode is Mode.SINGLE:
+            if not is_followed(table.kind, state.phase):
                 return {work.dirty: Result.IDLE for work in works}
             found = await self._clean_ones(table, state.phase.leader, works)
             self._metrics.add(
