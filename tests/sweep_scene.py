@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualwrite.adapters.clock import SystemClock
+from dualwrite.adapters.record_queue import RecordQueue
 from dualwrite.core.items import Item, key_of
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import WorkQueue
@@ -30,6 +31,7 @@ from tests.fakes.verifying import (
     stamp,
     text,
 )
+from verifier.parts import PartWorker
 from verifier.sweep import Sweeper
 
 WAIT_SECONDS_MAX = 60.0
@@ -134,14 +136,35 @@ class Scene:
 
     def sweep(self, table: MigratedTable, run: str = "run-1") -> SweepResult:
         """Order one sweep and carry it out."""
+        return self._carried_out(table, run, self.sweeper())
+
+    def sweep_in_hands(self, table: MigratedTable, run: str = "run-1") -> SweepResult:
+        """The same, shared out to two workers over a queue."""
+        clock = HastyClock()
+        workers = [
+            PartWorker(
+                self.dynamo, self.records, RecordQueue(self.records, clock, name), self.migration,
+                self.epochs, self.parents, self.repairs, clock, process_id=name,
+            )
+            for name in ("one", "two")
+        ]  # fmt: skip
+        sweeper = self.sweeper(queue=RecordQueue(self.records, clock, "sweeper-1"))
+        return self._carried_out(table, run, sweeper, *workers)
+
+    def _carried_out(
+        self, table: MigratedTable, run: str, sweeper: Sweeper, *workers: PartWorker
+    ) -> SweepResult:
         self.order(table, run)
 
         async def go() -> SweepResult:
-            sweeper = self.sweeper()
             serving = asyncio.create_task(sweeper.run())
+            working = [asyncio.create_task(worker.run()) for worker in workers]
             try:
                 return await self.until_done(table, run)
             finally:
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
                 await sweeper.stop()
                 await serving
 

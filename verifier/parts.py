@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, StateConflict
-from dualwrite.core.phases import Mode, Side, TableState
+from dualwrite.core.phases import Side, TableState, is_followed
 from dualwrite.core.ports import (
     Clock,
     Dynamo,
@@ -244,11 +244,11 @@ class PartWorker:
         record = await self._records.write(
             SWEEP_PART, part.name, dump(mine), expected=held.version if held else 0
         )
-        single = self._epochs.current(table.name).phase.mode is Mode.SINGLE
+        phase = self._epochs.current(table.name).phase
+        repairs = self._repairs if is_followed(table.kind, phase) else None
         passes = Passes(
-            table, part.leader, self._reader, self._parents, None if single else self._repairs,
-            self._clock, leads=leads,
-        )  # fmt: skip
+            table, part.leader, self._reader, self._parents, repairs, self._clock, leads=leads
+        )
         work = asyncio.create_task(passes.run_part(part.side, part.number, part.segments))
         try:
             await self._until_over(Holding(self._records, record), mine, passes, work)

@@ -17,7 +17,7 @@ from dualwrite.copied import newest
 from dualwrite.core import metric_names
 from dualwrite.core.coverage import gaps_of
 from dualwrite.core.errors import EngineError, LeaseExpired, StateConflict
-from dualwrite.core.phases import Mode, TableState
+from dualwrite.core.phases import TableState, is_followed
 from dualwrite.core.ports import (
     Clock,
     Dynamo,
@@ -267,7 +267,7 @@ class Sweeper:
                 table, state, f"{attempt}-{self._process_id}", segments,
                 self._records, self._queue, self._clock, leads,
             )  # fmt: skip
-        repairs = None if state.phase.mode is Mode.SINGLE else self._repairs
+        repairs = self._repairs if is_followed(table.kind, state.phase) else None
         return Passes(table, leader, self._reader, self._parents, repairs, self._clock, leads=leads)
 
     async def _segments(self, table: MigratedTable) -> int:

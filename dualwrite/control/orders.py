@@ -14,7 +14,7 @@ from dualwrite.control.settings import ControlSettings
 from dualwrite.copied import progress
 from dualwrite.core.backfills import segments_for, segments_prefix
 from dualwrite.core.errors import StateConflict
-from dualwrite.core.phases import Mode, TableState
+from dualwrite.core.phases import Mode, TableState, is_followed
 from dualwrite.core.ports import Clock, Records, TableSizes
 from dualwrite.core.records import (
     BACKFILL,
@@ -186,11 +186,11 @@ class Orders:
         tables = [
             table
             for table in targets(order.command, self._migration)
-            if states[table.name].phase.mode is not Mode.SINGLE
+            if is_followed(table.kind, states[table.name].phase)
         ]
         if not tables:
             raise CommandFailed(
-                "only tables between off and done are compared, and "
+                "only tables that are kept equal are compared (in-place ones in done too), and "
                 f"{_where(order.command, self._migration, states)}"
             )
         for table in tables:

@@ -1,12 +1,11 @@
 """The sweep on a real engine: what it finds, what it does not call drift, what it cannot prove."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
 
-from dualwrite.adapters.record_queue import RecordQueue
 from dualwrite.core import metric_names
 from dualwrite.core.errors import Refused, Unreachable
 from dualwrite.core.items import OTHER, STAMP, key_of
@@ -20,14 +19,14 @@ from dualwrite.core.records import (
     SweepResult,
     dump,
 )
+from dualwrite.core.spec import MigratedTable
 from tests.fakes.verifying import (
     row,
     stamp,
     text,
     token,
 )
-from tests.sweep_scene import HastyClock, Scene, board, fill
-from verifier.parts import PartWorker
+from tests.sweep_scene import Scene, board, fill
 
 
 @pytest.fixture
@@ -242,8 +241,14 @@ def test_after_the_flip_a_row_without_an_own_source_is_equal(scene: Scene) -> No
     assert scene.sweep(scene.cards, "run-2").clean
 
 
-def test_an_in_place_table_needs_its_derived_attributes(scene: Scene) -> None:
-    """In place, derived attributes that lack or are wrong are named; an orphan is only counted."""
+@pytest.mark.parametrize("phase", [Phase.MIRROR_OLD, Phase.DONE])
+@pytest.mark.parametrize("sweep", [Scene.sweep, Scene.sweep_in_hands])
+def test_an_in_place_table_needs_its_derived_attributes(
+    scene: Scene, sweep: Callable[[Scene, MigratedTable], SweepResult], phase: Phase
+) -> None:
+    """In place, derived attributes that lack or are wrong are named and queued for repair, in done
+    too, where an upsert does not give them; an orphan is only counted."""
+    scene.epochs.move("votes", phase)
     scene.parents.tenants["b1"] = "acme-prod"
     vote = text(board_id="b1", card_id="c1")
     derived = text(endpoint_id="aws-1", part_id="acme", partition_key="aws-1#acme")
@@ -252,13 +257,25 @@ def test_an_in_place_table_needs_its_derived_attributes(scene: Scene) -> None:
     wrong = derived | text(part_id="birch")
     scene.put(scene.votes, Side.OLD, vote | wrong | text(vote_id="wrong"))
     scene.put(scene.votes, Side.OLD, text(board_id="gone", card_id="c1", vote_id="orphan"))
-    result = scene.sweep(scene.votes)
+    result = sweep(scene, scene.votes)
     assert (result.compared, result.missing, result.different, result.extra) == (4, 1, 1, 0)
     assert (result.orphans, result.untransformable, result.errors) == (1, 0, 0)
     assert scene.repairs.tokens(scene.votes) == {
         token(scene.votes, Side.OLD, card_id="c1", vote_id=vote_id)
         for vote_id in ("lacking", "wrong")
     }
+
+
+@pytest.mark.parametrize("sweep", [Scene.sweep, Scene.sweep_in_hands])
+def test_nothing_is_repaired_that_nobody_follows(
+    scene: Scene, sweep: Callable[[Scene, MigratedTable], SweepResult]
+) -> None:
+    """A sweep whose table has come to done finds what old lacks, and queues nothing."""
+    fill(scene)
+    scene.drop(scene.boards, Side.OLD, board(0))
+    scene.epochs.move("boards", Phase.DONE)
+    assert sweep(scene, scene.boards).missing == 1
+    assert scene.repairs.put_keys == []
 
 
 def test_a_sweep_names_the_backfill_it_came_after(scene: Scene) -> None:
@@ -304,7 +321,6 @@ def test_a_sweep_in_many_hands_finds_what_one_finds(scene: Scene) -> None:
     scene.put(scene.boards, Side.OLD, board(90))
     scene.put(scene.boards, Side.NEW, row(scene.boards, board(91), stamp(1)).stored(Side.NEW))
     scene.drop(scene.boards, Side.NEW, row(scene.boards, board(3), stamp(1)).stored(Side.NEW))
-    scene.order(scene.boards)
     scans: list[str] = []
 
     def note(operation: str, request: Mapping[str, Any]) -> None:
@@ -312,26 +328,7 @@ def test_a_sweep_in_many_hands_finds_what_one_finds(scene: Scene) -> None:
             scans.append(f"{request['TableName']}/{request['Segment']}")
 
     scene.dynamo.before = note
-    clock = HastyClock()
-
-    async def go() -> SweepResult:
-        works = [scene.sweeper(queue=RecordQueue(scene.records, clock, "sweeper-1")).run()]
-        for name in ("one", "two"):
-            queue = RecordQueue(scene.records, clock, name)
-            worker = PartWorker(
-                scene.dynamo, scene.records, queue, scene.migration, scene.epochs, scene.parents,
-                scene.repairs, clock, process_id=name,
-            )  # fmt: skip
-            works.append(worker.run())
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            return await scene.until_done(scene.boards)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    result = asyncio.run(go())
+    result = scene.sweep_in_hands(scene.boards)
     assert (result.missing, result.extra, result.different, result.errors) == (2, 1, 0, 0)
     assert result.compared == 42
     assert len(scans) == len(set(scans)) == 8

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dualwrite.control.commands import ask
+from dualwrite.control.commands import ALL, ask
 from dualwrite.core.backfills import TableSize, segment_name
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
@@ -126,6 +126,24 @@ def test_verify_ends_with_what_the_sweep_found(found: dict[str, int], words: str
         outcome = await stage.clock.drive(outcome_of(asking))
         assert outcome.status == "done"
         assert words in outcome.message
+
+    on_stage(go)
+
+
+def test_verify_orders_a_sweep_of_what_is_kept_equal() -> None:
+    """In done, too, a table that is changed in place, for whoever upserts its items does not give
+    them their derived attributes; a table of two sides no more."""
+
+    async def go(stage: Stage) -> None:
+        stage.everywhere(Phase.DONE, stays=Phase.DONE)
+        stage.controller()
+        asking = asyncio.create_task(
+            ask(stage.records, stage.clock, Command("verify", ALL), timeout_seconds=300)
+        )
+        await stage.clock.until(lambda: bool(stage.records.seen(SWEEP)))
+        [order] = stage.records.seen(SWEEP)
+        assert order.name == "stays"
+        asking.cancel()
 
     on_stage(go)
 

@@ -158,6 +158,7 @@ def test_a_rollback_walks_back_and_a_second_flip_forth() -> None:
         ("reads", "101", Phase.MIRROR_OLD, "percentage"),
         ("reads", "5", Phase.OFF, "two tables"),
         ("verify", "", Phase.OFF, "is off"),
+        ("verify", "", Phase.DONE, "is done"),
         ("backfill-start", "", Phase.ATOMIC_OLD, "is atomic/old"),
         ("backfill-start", "segments=0", Phase.MIRROR_OLD, "segments=1"),
         ("backfill-change", "", Phase.MIRROR_OLD, "nothing is told"),
