@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.dynamo_stage import on
 from tests.contract.engines import expect_known_wrong
 from tests.engines_chosen import ENGINES, EngineName
 from tests.engines_dynoxide import running_dynoxide
@@ -13,7 +14,7 @@ from tests.proxy_harness import Rig, a_migration
 pytest.register_assert_rewrite("tests.contract.twins")
 from tests.contract.twins import CASES, Case, Twin, a_twin, a_twin_rig  # noqa: E402 (rewritten first)
 
-__all__ = ["dynamodb_local"]
+__all__ = ["dynamodb_local", "on"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualwrite.core.derivation import Answers, Derived, Missing, Problem, Question, Reason, derive
+from dualwrite.core.derivation import Derived, Problem, Question, Reason, derive
 from dualwrite.core.items import HIDDEN, OTHER, STAMP, KeyAttribute, KeySchema, same
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import Derivation, LookupHow, MigratedTable, TableSide, Template, ValueMap
@@ -382,70 +382,13 @@ def test_an_orphan_is_asked_about_again() -> None:
     assert isinstance(row_from_stored(TASKS, stored, Side.OLD), Question)
 
 
-# -- parents --------------------------------------------------------------------------------
-
-
-def asked(item: Any, answers: Answers) -> Any:
-    return derive(AGENTS, item, answers)
-
-
-def test_parents_are_asked_in_the_declared_order() -> None:
-    """Session by key, coordination by index, run by hash, session by index; then it is an
-    orphan."""
-    item = {"session_uuid": {"S": "s"}, "coordination_uuid": {"S": "c"}}
-    answers: dict[Question, str | Missing] = {}
-    seen = []
-    while isinstance(outcome := asked(item, answers), Question):
-        seen.append((outcome.table, outcome.how.value))
-        answers[outcome] = Missing.ABSENT
-    assert seen == [
-        ("sessions", "key"),
-        ("coordinations", "index"),
-        ("session_runs", "hash"),
-        ("sessions", "index"),
-    ]
-    assert isinstance(outcome, Problem)
-    assert outcome.reason is Reason.ORPHAN
-    for question in answers:
-        found = asked(item, {**answers, question: "acme-corp-prod"})
-        assert found == Derived(ACME_NEW)
-
-
-def test_a_look_up_without_its_attribute_is_left_out() -> None:
-    """An agent of before 2025-03-23 names no coordination, so only its session's uuid is asked."""
-    item = {"session_uuid": {"S": "s"}, "coordination_uuid": {"NULL": True}}
-    question = asked(item, {})
-    assert isinstance(question, Question)
-    assert question.table == "session_runs"
-
-
-def test_an_ambiguous_parent_proves_nothing_and_is_named() -> None:
-    """The next one is asked; if none knows, the reason is the ambiguity."""
-    item = {"coordination_uuid": {"S": "c"}, "task_uuid": {"S": "t"}}
-    question = derive(TASKS, item)
-    assert isinstance(question, Question)
-    problem = derive(TASKS, item, {question: Missing.AMBIGUOUS})
-    assert isinstance(problem, Problem)
-    assert problem.reason is Reason.AMBIGUOUS
-
-
-def test_a_row_s_own_source_wins_over_its_parents() -> None:
-    """Lists filter by it; so nobody is asked."""
-    item = {
-        "coordination_uuid": {"S": "c"},
-        "task_uuid": {"S": "t"},
-        "endpoint_id": {"S": "globex-prod"},
-    }
-    assert isinstance(derive(TASKS, item), Derived)
-
-
 # -- in place -------------------------------------------------------------------------------
 
 
 def test_in_place_rows_keep_all_and_know_what_to_add() -> None:
     """The body is the whole item; ``new`` is what must be added, and that is seen once it is."""
     item = {"session_uuid": {"S": "s"}, "session_agent_uuid": {"S": "a"}, "state": {"S": "initial"}}
-    question = asked(item, {})
+    question = derive(AGENTS, item)
     row = split(row_from_client(AGENTS, item, Side.OLD, {question: "acme-corp-prod"}))
     assert (row.body, row.old, row.new) == (item, {}, ACME_NEW)
     assert not annotated(AGENTS, item, row, Side.OLD)
