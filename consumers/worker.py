@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 
 import structlog
 
@@ -84,7 +85,7 @@ class Worker:
         """Work until it is done, or somebody else should: what is not acknowledged holds back
         those behind it."""
         begun = self._clock.monotonic_seconds()
-        for attempt in range(1, 1_000_000):
+        for attempt in count(1):
             try:
                 for name, works in (await self._understood(jobs)).items():
                     await self._hands.settle(self._migration.by_name[name], works)
@@ -105,7 +106,8 @@ class Worker:
         now = self._clock.monotonic_seconds()
         if now >= self._resting_until:
             self._rests += 1
-            seconds = min(REST_SECONDS_MAX, self._pace.step_back_seconds * 2.0**self._rests)
+            first_seconds = self._pace.step_back_seconds
+            seconds = self._effort.jittered(self._rests, first_seconds, REST_SECONDS_MAX)
             log.warning("jobs are left to others", seconds=seconds)
             self._resting_until = now + seconds
             with suppress(EngineError):

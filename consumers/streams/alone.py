@@ -7,6 +7,7 @@ least once, those of one item in order; the checkpoint follows what the handler 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from random import Random
 
 import structlog
@@ -105,7 +106,7 @@ class _Taker:
 
     async def take(self, side: Side, records: Sequence[tuple[Change, Mark]]) -> None:
         changes = [change for change, _ in records]
-        for attempt in range(1, 1_000_000):
+        for attempt in count(1):
             try:
                 await self._handle(self._table, changes)
                 break

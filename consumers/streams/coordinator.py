@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -256,7 +257,7 @@ class Streams:
     async def _read(self, name: str, held: _Held, reader: ShardReader) -> None:
         """Read a shard to its end, then let its children begin."""
         stream, shard_id = stream_of(name)
-        for attempt in range(1, 1_000_000):
+        for attempt in count(1):
             try:
                 await reader.run()
                 # The children's leases exist before this one says that they may start.

@@ -1,4 +1,4 @@
-"""``dualwrite flip``: the lead changes hands."""
+"""``dualwrite flip``: new takes the lead."""
 
 from dualwrite.cli.base import (
     EndpointOption,
@@ -22,7 +22,7 @@ def flip(
     wait: WaitOption = WAIT_SECONDS,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the lead to the other side: old to new, or back, through the atomic edge."""
+    """Give the lead to new, through the atomic edge; `dualwrite rollback` gives it back."""
     give(
         "flip",
         spec=spec,

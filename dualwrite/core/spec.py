@@ -49,13 +49,28 @@ class Template:
     def fields(self) -> tuple[str, ...]:
         """The names in braces, as they are written: a name may hold what Python's formats give a
         meaning to, such as a colon or a dot. Raises ValueError for a brace without its other."""
-        return tuple(name for _, name in _pieces(self.text) if name)
+        return tuple(name for _, name in self.pieces if name)
+
+    @cached_property
+    def pieces(self) -> tuple[tuple[str, str], ...]:
+        """(literal, name) in order, one of the two empty; doubled braces are literal ones. Raises
+        ValueError as ``fields`` does."""
+        pieces, position = [], 0
+        while position < len(self.text):
+            found = _PIECE.match(self.text, position)
+            if found is None:
+                at = position + 1
+                raise ValueError(f"a brace stands alone, or holds no name, at character {at}")
+            twice, name, literal = found.groups(default="")
+            pieces.append((literal or twice[:1], name))
+            position = found.end()
+        return tuple(pieces)
 
     @cached_property
     def _format(self) -> str:
         return "".join(
             "{}" if name else literal.replace("{", "{{").replace("}", "}}")
-            for literal, name in _pieces(self.text)
+            for literal, name in self.pieces
         )
 
     def fill(self, values: Mapping[str, str]) -> str:
@@ -66,31 +81,18 @@ class Template:
 
         No field holds the separator, and the spec parts any two fields by one.
         """
-        found = _form(self.text, separator).fullmatch(text)
+        found = _form(self, separator).fullmatch(text)
         return None if found is None else dict(zip(self.fields, found.groups(), strict=True))
 
 
 _PIECE = re.compile(r"(?P<twice>\{\{|\}\})|\{(?P<name>[^{}]+)\}|(?P<literal>[^{}]+)")
 
 
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """(literal, name) in order, one of the two empty; doubled braces are literal ones."""
-    pieces, position = [], 0
-    while position < len(text):
-        found = _PIECE.match(text, position)
-        if found is None:
-            raise ValueError(f"a brace stands alone, or holds no name, at character {position + 1}")
-        twice, name, literal = found.groups(default="")
-        pieces.append((literal or twice[:1], name))
-        position = found.end()
-    return pieces
-
-
 @lru_cache(maxsize=256)
-def _form(template: str, separator: str) -> re.Pattern[str]:
+def _form(template: Template, separator: str) -> re.Pattern[str]:
     part = f"([^{re.escape(separator)}]*)"
     return re.compile(
-        "".join(part if name else re.escape(literal) for literal, name in _pieces(template))
+        "".join(part if name else re.escape(literal) for literal, name in template.pieces)
     )
 
 

@@ -1,8 +1,6 @@
 """Whether the derived attributes can be made, and told apart again on the way back."""
 
-import re
 from collections.abc import Iterator
-from string import Formatter
 
 from dualwrite.core.derivation import SEPARATOR
 from dualwrite.core.items import HASH_BYTES_MAX
@@ -76,19 +74,15 @@ def _template_text_faults(where: str, template: Template) -> Iterator[Fault]:
         yield Fault(where, "has no field in braces", 'write e.g. "{endpoint_id}#{part_id}"')
     if len(set(template.fields)) != len(template.fields):
         yield Fault(where, "names a field twice", "name each once")
-    for number, (literal, name, format_text, conversion) in enumerate(
-        Formatter().parse(template.text)
-    ):
-        if name is None:
-            continue
-        if format_text or conversion or not name or re.search(r"[.\[\]]", name):
-            yield Fault(where, f"{{{name}}} is not a plain name", "write {name}, nothing more")
-        if number and SEPARATOR not in literal:
+    between = SEPARATOR
+    for literal, name in template.pieces:
+        if name and SEPARATOR not in between:
             yield Fault(
                 where,
                 f"{{{name}}} is not parted by {SEPARATOR!r} from the field before it",
                 "part them: composed values must be told apart again",
             )
+        between = "" if name else between + literal
 
 
 def key_faults(table: MigratedTable) -> Iterator[Fault]:

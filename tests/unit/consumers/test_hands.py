@@ -1,6 +1,7 @@
 """Dirty keys over the shared queue: nothing is settled that no worker acknowledged."""
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import cast
 
@@ -11,7 +12,7 @@ from consumers.hands import OwnHands, SharedHands, parcel_of, work_of
 from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Work
-from consumers.worker import Worker
+from consumers.worker import REST_SECONDS_MAX, Worker
 from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Lane, Parcel
@@ -45,15 +46,15 @@ class Told:
         self.works += works
 
 
-def a_worker(lanes: MemoryLanes, hands: Told, clock: VirtualClock) -> Worker:
+def a_worker(lanes: MemoryLanes, hands: Told, clock: VirtualClock, pace: Pace = PACE) -> Worker:
     return Worker(
         MemoryQueue(lanes, "worker"),
         MIGRATION,
         cast(OwnHands, hands),
         clock,
         MemoryMetrics(),
-        Effort(clock, Random(1), PACE),
-        PACE,
+        Effort(clock, Random(1), pace),
+        pace,
     )
 
 
@@ -91,6 +92,24 @@ def test_a_worker_that_cannot_work_leaves_it_to_others() -> None:
         working = asyncio.create_task(a_worker(lanes, hands, clock).run())
         await clock.drive(_of(settling), seconds_max=PACE.step_back_seconds * 4)
         broken.cancel()
+        working.cancel()
+        assert hands.works == [work(1)]
+
+    asyncio.run(go())
+
+
+def test_a_worker_that_was_cut_off_for_days_works_again() -> None:
+    """It rests ever longer, up to a bound, and no number of rests is too high."""
+
+    async def go() -> None:
+        clock, lanes, hands = VirtualClock(), MemoryLanes(), Told(fails=10**9)
+        pace = replace(PACE, step_back_seconds=1.0, apply_seconds=REST_SECONDS_MAX)
+        shared = SharedHands(MemoryQueue(lanes), clock, pace)
+        working = asyncio.create_task(a_worker(lanes, hands, clock, pace).run())
+        settling = asyncio.create_task(shared.settle(NOTES, [work(1)]))
+        await clock.advance(1_100 * 2 * REST_SECONDS_MAX)
+        hands.fails = 0
+        await clock.drive(_of(settling))
         working.cancel()
         assert hands.works == [work(1)]
 
