@@ -104,12 +104,11 @@ def test_a_worker_that_was_cut_off_for_days_works_again() -> None:
     async def go() -> None:
         clock, lanes, hands = VirtualClock(), MemoryLanes(), Told(fails=10**9)
         pace = replace(PACE, step_back_seconds=1.0, apply_seconds=REST_SECONDS_MAX)
-        shared = SharedHands(MemoryQueue(lanes), clock, pace)
+        await MemoryQueue(lanes).put(Lane.DIRTY, [parcel_of("notes", work(1))])
         working = asyncio.create_task(a_worker(lanes, hands, clock, pace).run())
-        settling = asyncio.create_task(shared.settle(NOTES, [work(1)]))
         await clock.advance(1_100 * 2 * REST_SECONDS_MAX)
         hands.fails = 0
-        await clock.drive(_of(settling))
+        await clock.until(lambda: bool(hands.works))
         working.cancel()
         assert hands.works == [work(1)]
 
