@@ -16,6 +16,7 @@ from consumers import requests
 from consumers.effort import Effort
 from consumers.keys import DirtyKey, places
 from consumers.poison import Poison
+from consumers.quarantine import Quarantine
 from consumers.writes import GuardedWrites
 from dualwrite.core import guards, metric_names
 from dualwrite.core.compare import (
@@ -29,7 +30,6 @@ from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Side, TableState, is_followed
 from dualwrite.core.ports import Dynamo, Epochs, Metrics, Parents, Records
-from dualwrite.core.records import QUARANTINE
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR, Stamp
 from dualwrite.lookups import answered
@@ -75,11 +75,11 @@ class Reconciler:
         effort: Effort,
     ) -> None:
         self._dynamo = dynamo
-        self._records = records
         self._epochs = epochs
         self._writes = GuardedWrites(dynamo, epochs, effort)
         self._parents = parents
         self._poison = poison
+        self._quarantine = Quarantine(records, metrics)
         self._metrics = metrics
         self._effort = effort
 
@@ -185,7 +185,7 @@ class Reconciler:
                 await self._poison.add(table.name, work.dirty, reason)
                 return Result.LEFT
             if _is_straggler(state, work, leader_item, follower_item):
-                await self._quarantine(table, leader, leader_item, follower_item)
+                await self._quarantine.keep(table.name, leader.other, follower_item, leader_item)
             try:
                 if not await self._write_follower(state, table, follower_key, seen, follower_item):
                     return None
@@ -254,24 +254,6 @@ class Reconciler:
             return await self._writes.accepted(state, "DeleteItem", request)
         request["Item"] = seen.wanted
         return await self._writes.accepted(state, "PutItem", request)
-
-    async def _quarantine(
-        self,
-        table: MigratedTable,
-        leader: Side,
-        leader_item: Item | None,
-        follower_item: Item | None,
-    ) -> None:
-        """Keep a write from an epoch that was over, whole, before it is undone."""
-        stamp = stamp_of(follower_item)
-        await self._records.write(
-            QUARANTINE,
-            f"{table.name}/{stamp}",
-            {"side": leader.other.value, "straggler": follower_item, "leader": leader_item},
-            expected=None,
-        )
-        self._metrics.add(metric_names.QUARANTINED, table.name)
-        log.error("a write from an epoch that was over is in quarantine", table=table.name)
 
 
 def reason_text(problem: Problem) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dualwrite.adapters.control_table import ControlTable
-from dualwrite.core.errors import StateConflict
+from dualwrite.core.errors import Refused, StateConflict
+from dualwrite.core.items import ITEM_BYTES_MAX
 from dualwrite.core.ports import Record, Records
 from tests.fakes.engine_client import engine_client
 from tests.fakes.records import MemoryRecords
@@ -161,6 +162,18 @@ def test_a_list_is_whole_however_large(on: Scene) -> None:
         for number in range(12):
             await written(records, f"{number:02d}", {"text": "x" * 150_000})
         assert len(await records.list("kind")) == 12
+
+    on(go)
+
+
+def test_a_value_larger_than_an_item_is_refused(on: Scene) -> None:
+    """Whoever keeps what clients wrote has to part it."""
+
+    async def go(records: Records) -> None:
+        with pytest.raises(Refused) as caught:
+            await written(records, "a", {"text": "x" * ITEM_BYTES_MAX})
+        assert caught.value.code == "ValidationException"
+        assert await records.read("kind", "a") is None
 
     on(go)
 

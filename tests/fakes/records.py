@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from dualwrite.core.errors import OutcomeUnknown, StateConflict, Unreachable
+from dualwrite.core.errors import OutcomeUnknown, Refused, StateConflict, Unreachable
+from dualwrite.core.items import ITEM_BYTES_MAX
 from dualwrite.core.ports import Record
 from dualwrite.core.records import MEMBER
 
@@ -52,6 +53,9 @@ class MemoryRecords:
             raise OutcomeUnknown("no answer came")
         self._check(kind, name, expected)
         held = (next(self._versions), orjson.dumps(value))
+        if len(held[1]) > ITEM_BYTES_MAX:
+            message = "Item size has exceeded the maximum allowed size"
+            raise Refused("ValidationException", message, 400, {})
         self._held[kind, name] = held
         if fault is Fault.LOST_ANSWER:
             raise OutcomeUnknown("no answer came")

@@ -1,12 +1,22 @@
 """Consumers on a real engine: whatever is written to either side, the follower ends equal."""
 
+import json
 from typing import Any
 
 import pytest
 
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Phase, Side
-from dualwrite.core.records import BARRIER, BYPASS, QUARANTINE, Barrier, Bypass, dump, load
+from dualwrite.core.records import (
+    BARRIER,
+    BYPASS,
+    QUARANTINE,
+    QUARANTINE_PIECE,
+    Barrier,
+    Bypass,
+    dump,
+    load,
+)
 from dualwrite.core.transform import Row, row_from_client
 from tests.consumer_harness import World, note, run
 
@@ -105,23 +115,36 @@ def test_reverse_direction_uses_the_same_code(world: World) -> None:
     run(go())
 
 
-def test_a_straggler_is_quarantined_whole_and_undone(world: World) -> None:
-    """A write from before the lead moved, seen on old afterwards, is kept and then cured."""
+def images(world: World) -> dict[str, Any]:
+    """The images of the one write in quarantine."""
+    [kept] = world.records.seen(QUARANTINE)
+    if "pieces" not in kept.value:
+        return dict(kept.value)
+    pieces = world.records.seen(QUARANTINE_PIECE, f"{kept.name}/")
+    assert len(pieces) == kept.value["pieces"]
+    return dict(json.loads("".join(piece.value["json"] for piece in pieces)))
+
+
+@pytest.mark.parametrize("amount", [1, 100_000], ids=["small", "as large as an item may be"])
+def test_a_straggler_is_quarantined_whole_and_undone(world: World, amount: int) -> None:
+    """A write from before the lead moved, seen on old afterwards, is kept and then cured; also
+    where its images are too large for one record."""
 
     async def go() -> None:
+        many = {"numbers": {"L": [{"N": "1"}] * amount}}
         straggler = world.row(world.notes, note(1, title="straggler"))
-        fresh = world.row(world.notes, note(1, title="fresh"))
+        fresh = world.row(world.notes, note(1, title='"fresh"') | many)
         world.set_phase(world.notes, Phase.MIRROR_NEW, epoch=5)
         async with world.consuming():
             world.put(world.notes, Side.NEW, fresh.stored(Side.NEW))
             world.put(world.notes, Side.OLD, fresh.stored(Side.OLD))
             await world.drained()
-            late = world.row(world.notes, note(1, title="straggler"))
+            late = world.row(world.notes, note(1, title="straggler") | many)
             world.put(world.notes, Side.OLD, late.stored(Side.OLD))
             await world.until(lambda: world.equal(world.notes, Side.NEW))
-        [kept] = world.records.seen(QUARANTINE)
-        assert kept.value["straggler"] == late.stored(Side.OLD)
-        assert kept.value["leader"] == fresh.stored(Side.NEW)
+        kept = images(world)
+        assert kept["straggler"] == late.stored(Side.OLD)
+        assert kept["leader"] == fresh.stored(Side.NEW)
         assert straggler.stamp != late.stamp
 
     run(go())
