@@ -16,14 +16,13 @@ from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.balance import Seat, choose
+from consumers.streams.discovery import Discovery
 from consumers.streams.evidence import Barriers, Evidence
 from consumers.streams.leases import Leases, has_ended, name_of, stream_of
 from consumers.streams.reader import ShardGone, ShardReader
 from consumers.streams.shards import (
     SHARD_END,
-    Listing,
     StreamName,
-    listed,
     may_start,
 )
 from dualwrite.core.errors import EngineError, StateConflict
@@ -115,11 +114,10 @@ class Streams:
         self._effort = effort
         self._pace = pace
         self._leases = Leases(records, clock, consumers.me, pace)
+        self._discovery = Discovery(dynamo, sources, self._leases, clock, pace)
         self._stillness = Stillness(clock)
         self._barriers = Barriers(clock, pace.barrier_margin_seconds)
         self._evidence = Evidence(records, clock, metrics)
-        self._listings: dict[StreamName, Listing] = {}
-        self._listed_at = float("-inf")
         self._renewed_at = float("-inf")
         self._held: dict[str, _Held] = {}
         self._known: dict[str, tuple[Record, ShardLease]] = {}
@@ -128,9 +126,7 @@ class Streams:
     async def step(self) -> None:
         """One look at the control table and at the streams. Raises EngineError."""
         now = self._clock.monotonic_seconds()
-        if now - self._listed_at >= self._pace.discover_seconds:
-            await self._discover(tuple(self._sources))
-            self._listed_at = now
+        await self._discovery.keep_up()
         if now - self._renewed_at >= self._pace.renew_seconds:
             await self._before_checkpoints()
             await asyncio.gather(*(self._renew(name) for name in tuple(self._held)))
@@ -145,6 +141,7 @@ class Streams:
 
     async def stop(self) -> None:
         """Stop reading and release the leases, with their checkpoints."""
+        await self._discovery.stop()
         held, self._held = self._held, {}
         for one in held.values():
             await _end(one.task)
@@ -156,37 +153,10 @@ class Streams:
                 await self._leases.renew(one.record, lease)
                 log.info("shard released", shard=name)
 
-    # -- shards -------------------------------------------------------------------------------
-
-    async def _discover(self, streams: Sequence[StreamName]) -> None:
-        """List the streams' shards, and create the leases that lack. Raises EngineError."""
-        known = await self._leases.all()
-        for stream in streams:
-            try:
-                found = await listed(self._dynamo, self._sources[stream])
-            except EngineError as error:
-                log.warning("shards not listed", stream=stream.text, error=str(error))
-                continue
-            if not found.arn:
-                log.warning("the table has no stream", stream=stream.text)
-            self._listings[stream] = found
-            leases = _of_stream(known, stream)
-            await self._leases.create(
-                stream, found.shards, {shard: lease for shard, (_, lease) in leases.items()}
-            )
-            ids = {shard.id for shard in found.shards}
-            parents = {shard.parent for shard in found.shards}
-            await self._leases.forget(
-                record
-                for shard, (record, lease) in leases.items()
-                if found.shards and has_ended(lease) and shard not in ids | parents
-            )
-
     async def _shard_gone(self, stream: StreamName, shard_id: str) -> bool:
         """Whether the engine forgot the shard for good; then that is a gap. Raises EngineError."""
-        await self._discover([stream])
-        listing = self._listings.get(stream)
-        if listing is None or not listing.arn or shard_id in {s.id for s in listing.shards}:
+        listing = await self._discovery.look_at(stream)
+        if not listing.arn or shard_id in {shard.id for shard in listing.shards}:
             return False
         await self._leases.gap(stream)
         return True
@@ -221,7 +191,7 @@ class Streams:
             by_stream[stream][shard_id] = lease
         for name, held in self._held.items():
             stream, shard_id = stream_of(name)
-            listing = self._listings.get(stream)
+            listing = self._discovery.listings.get(stream)
             if held.task is not None and held.task.done():
                 log.error("reader ended", shard=name, error=repr(held.task.exception()))
                 held.task = None
@@ -242,7 +212,7 @@ class Streams:
         return ShardReader(
             self._dynamo,
             shard_id,
-            lambda: self._listings[stream].arn,
+            lambda: self._discovery.listings[stream].arn,
             held.lease.checkpoint,
             _Feed(stream, self._takers[stream.table], self._awake),
             on_gap,
@@ -261,7 +231,7 @@ class Streams:
             try:
                 await reader.run()
                 # The children's leases exist before this one says that they may start.
-                await self._discover([stream])
+                await self._discovery.look_at(stream)
                 break
             except ShardGone:
                 with suppress(EngineError):

@@ -33,6 +33,13 @@ class Leases:
             for record in await self._records.list(SHARD)
         }
 
+    async def of(self, stream: StreamName) -> dict[str, tuple[Record, ShardLease]]:
+        """One stream's leases by shard id. Raises EngineError."""
+        return {
+            stream_of(record.name)[1]: (record, load(ShardLease, record.value))
+            for record in await self._records.list(SHARD, f"{stream.text}/")
+        }
+
     async def create(
         self, stream: StreamName, shards: Iterable[Shard], known: Mapping[str, ShardLease]
     ) -> None:

@@ -209,9 +209,10 @@ class ShardReader:
         return Page(records, following, short, sent_ms, sent_at)
 
     def _finds_tip(self, page: Page) -> bool:
-        """Whether the request of this page, whose records are noted, found the tip."""
+        """Whether the request of this page, whose records are noted, found the tip. The end of a
+        shard is none: what its children hold is as old, and nobody has read it."""
         if page.following is None:
-            return True
+            return False
         age = (page.sent_ms - self._newest_ms) / 1000 if page.records else None
         return self._streak.saw(short=page.short, newest_age_seconds=age)
 

@@ -3,7 +3,7 @@
 No engine that can be embedded does these things; what both do is proven on the real one too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ class FakeStreams:
         """So many of the next pages are empty although records follow."""
         self.faults: list[Exception] = []
         """Raised by the next calls of GetRecords, in order."""
+        self.before_listing: Callable[[], Awaitable[None]] = _at_once
+        """May fail a listing of the shards, or keep it waiting."""
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
         self._sequence = 8
 
@@ -67,6 +69,7 @@ class FakeStreams:
         self.calls.append((operation, request))
         match operation:
             case "DescribeTable":
+                await self.before_listing()
                 specification = {"StreamEnabled": bool(self.arn)}
                 return {
                     "Table": {"StreamSpecification": specification, "LatestStreamArn": self.arn}
@@ -133,6 +136,10 @@ class FakeStreams:
         if id not in self.shards:
             raise refused("ResourceNotFoundException")
         return self.shards[id]
+
+
+async def _at_once() -> None:
+    return
 
 
 def refused(code: str) -> Refused:

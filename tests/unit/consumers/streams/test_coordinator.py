@@ -12,6 +12,7 @@ from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.coordinator import Streams
 from consumers.streams.shards import StreamName
+from dualwrite.core.errors import Unreachable
 from dualwrite.core.phases import Side
 from dualwrite.core.records import (
     BARRIER,
@@ -28,7 +29,7 @@ from dualwrite.core.records import (
 from tests.fakes.clock import VirtualClock
 from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.records import MemoryRecords
-from tests.fakes.shards import FakeStreams
+from tests.fakes.shards import FakeStreams, refused
 
 
 class Sink:
@@ -111,6 +112,14 @@ class World:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
+
+
+async def unreachable() -> None:
+    raise Unreachable("no connection")
+
+
+async def reachable() -> None:
+    return
 
 
 async def one_who_has_read() -> tuple[World, Process]:
@@ -277,6 +286,50 @@ def test_a_barrier_waits_for_propagation() -> None:
         await world.clock.until(lambda: world.stream().barrier == "b1", 10.0)
         assert world.clock.monotonic_seconds() - asked >= Pace().barrier_margin_seconds
         await process.kill()
+
+    run(go())
+
+
+def test_a_barrier_is_not_passed_by_a_shard_whose_children_are_not_known() -> None:
+    """A shard ends only once a listing has shown what continues it, and its end is no tip."""
+
+    async def go() -> None:
+        world = World()
+        world.engine.shard("p")
+        world.engine.shard("q")
+        process = Process(world, "one")
+        await world.clock.advance(30.0)
+        world.engine.faults = [refused("ThrottlingException")] * 100_000
+        world.engine.before_listing = unreachable
+        world.records.put(BARRIER, "t", dump(Barrier("b1", 0)))
+        world.engine.split("p", "c")
+        world.engine.write("c", "1")
+        await world.clock.advance(10.0)
+        world.engine.faults.clear()
+        await world.clock.advance(60.0)
+        assert world.stream().barrier == ""
+        assert world.lease("p").checkpoint != "SHARD_END"
+        world.engine.before_listing = reachable
+        await world.clock.until(lambda: world.stream().barrier == "b1", 60.0)
+        assert process.sink.names == ["1"]
+        await process.kill()
+
+    run(go())
+
+
+def test_leases_are_kept_while_a_listing_does_not_answer() -> None:
+    """The other side's streams are read on, whatever the engine of this one does."""
+
+    async def go() -> None:
+        world, process = await one_who_has_read()
+        world.engine.before_listing = asyncio.Event().wait  # type: ignore[assignment]  # never set
+        await world.clock.advance(Pace().discover_seconds)
+        other = Process(world, "two")
+        await world.clock.advance(60.0)
+        world.engine.write("p", "2")
+        await world.clock.until(lambda: process.sink.names == ["1", "2"])
+        await other.kill()
+        await process.stop()
 
     run(go())
 

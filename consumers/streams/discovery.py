@@ -1,0 +1,95 @@
+"""Keeps an eye on which shards the streams have, and sees to it that each has a lease."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+
+from consumers.pace import Pace
+from consumers.streams.leases import Leases, has_ended
+from consumers.streams.shards import Listing, StreamName, listed
+from dualwrite.core.errors import EngineError
+from dualwrite.core.phases import Side
+from dualwrite.core.ports import Clock, Dynamo
+
+log = structlog.get_logger()
+
+
+class Discovery:
+    """``listings`` holds what the newest look at each stream has shown."""
+
+    def __init__(
+        self,
+        dynamo: Dynamo,
+        sources: Mapping[StreamName, str],
+        leases: Leases,
+        clock: Clock,
+        pace: Pace,
+    ) -> None:
+        """``sources``: the physical table of each stream."""
+        self.listings: dict[StreamName, Listing] = {}
+        self._dynamo = dynamo
+        self._sources = sources
+        self._leases = leases
+        self._clock = clock
+        self._pace = pace
+        self._looked_at: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def keep_up(self) -> None:
+        """Look at all streams where it is time: the first time before this returns, later beside
+        the caller, whose leases run out while an engine keeps it waiting."""
+        now = self._clock.monotonic_seconds()
+        if self._looked_at is None:
+            self._looked_at = now
+            await self._look_at_all()
+        elif now - self._looked_at >= self._pace.discover_seconds and self._looking is None:
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._look_at_all())
+            self._looking.add_done_callback(self._looked)
+
+    async def stop(self) -> None:
+        """Look no further."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def look_at(self, stream: StreamName) -> Listing:
+        """List one stream's shards, and create the leases that lack. Raises EngineError."""
+        found = await listed(self._dynamo, self._sources[stream])
+        if not found.arn:
+            log.warning("the table has no stream", stream=stream.text)
+        self.listings[stream] = found
+        known = await self._leases.of(stream)
+        await self._leases.create(
+            stream, found.shards, {shard: lease for shard, (_, lease) in known.items()}
+        )
+        ids = {shard.id for shard in found.shards}
+        parents = {shard.parent for shard in found.shards}
+        await self._leases.forget(
+            record
+            for shard, (record, lease) in known.items()
+            if found.shards and has_ended(lease) and shard not in ids | parents
+        )
+        return found
+
+    async def _look_at_all(self) -> None:
+        """Each side for itself, as one may not answer; one stream after another, for AWS allows ten
+        DescribeStream a second."""
+
+        async def look(side: Side) -> None:
+            for stream in self._sources:
+                if stream.side is not side:
+                    continue
+                try:
+                    await self.look_at(stream)
+                except EngineError as error:
+                    log.warning("shards not listed", stream=stream.text, error=str(error))
+
+        await asyncio.gather(*(look(side) for side in Side))
+
+    def _looked(self, looking: "asyncio.Task[None]") -> None:
+        self._looking = None
+        with suppress(asyncio.CancelledError):
+            looking.result()
