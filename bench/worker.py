@@ -21,7 +21,7 @@ from dualwrite.adapters.wire import WireClient
 from dualwrite.core.access import ALL_TABLES, Access
 from dualwrite.core.callers import CallerKey, Keyring
 from dualwrite.core.derivation import Missing, Question
-from dualwrite.core.operations import Action
+from dualwrite.core.operations import Right
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.spec import Migration
 from dualwrite.proxy.front import Front
@@ -31,7 +31,7 @@ from dualwrite.spec_file import load
 
 PUT = "DynamoDB_20120810.PutItem"
 KEYRING = Keyring(
-    [CallerKey(ACCESS_KEY, SECRET_KEY, "bench", Access((ALL_TABLES,), frozenset(Action)))]
+    [CallerKey(ACCESS_KEY, SECRET_KEY, "bench", Access((ALL_TABLES,), frozenset(Right)))]
 )
 """The one caller, which may do everything."""
 

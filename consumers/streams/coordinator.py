@@ -17,7 +17,7 @@ from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.balance import Seat, choose
 from consumers.streams.discovery import Discovery
-from consumers.streams.evidence import Barriers, Evidence
+from consumers.streams.evidence import Barriers, StreamReports
 from consumers.streams.leases import Leases, has_ended, name_of, stream_of
 from consumers.streams.reader import ShardGone, ShardReader
 from consumers.streams.shards import (
@@ -117,7 +117,7 @@ class Streams:
         self._discovery = Discovery(dynamo, sources, self._leases, clock, pace)
         self._stillness = Stillness(clock)
         self._barriers = Barriers(clock, pace.barrier_margin_seconds)
-        self._evidence = Evidence(records, clock, metrics)
+        self._reports = StreamReports(records, clock, metrics)
         self._renewed_at = float("-inf")
         self._held: dict[str, _Held] = {}
         self._known: dict[str, tuple[Record, ShardLease]] = {}
@@ -298,7 +298,7 @@ class Streams:
             }
             unread = sorted(shard for shard, lease in leases.items() if not has_ended(lease))
             if unread and name_of(stream, unread[0]) in self._held:
-                await self._evidence.report(stream, leases, self._pace.renew_seconds)
+                await self._reports.report(stream, leases, self._pace.renew_seconds)
 
 
 def _of_stream(

@@ -35,7 +35,7 @@ class Barriers:
         return id if id and tip_sent_at >= seen_at + self._margin else ""
 
 
-class Evidence:
+class StreamReports:
     """Writes STREAM records: at once when a barrier is passed, else now and then."""
 
     def __init__(self, records: Records, clock: Clock, metrics: Metrics) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError as ShapeError
 from dualwrite.core.access import Access
 from dualwrite.core.callers import CallerKey, Keyring
 from dualwrite.core.errors import UnusableFile
-from dualwrite.core.operations import Action
+from dualwrite.core.operations import Right
 from dualwrite.core.spec import Migration
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -43,7 +43,7 @@ _AccessKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(
 class _Key(_Shape):
     secret: _Text
     tables: list[_Text]
-    actions: list[Action]
+    actions: list[Right]
     name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     regions: Annotated[list[_Text], Field(min_length=1)] | None = None
     session_token: _Text | None = None

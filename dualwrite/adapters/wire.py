@@ -13,7 +13,7 @@ from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
 from dualwrite.core.encoding import in_json
 from dualwrite.core.endpoints import endpoint_problem
 from dualwrite.core.errors import OutcomeUnknown, Refused, Unanswered
-from dualwrite.core.operations import API, OF_STREAMS, OPERATIONS, STREAMS_API, Action
+from dualwrite.core.operations import API, OF_STREAMS, OPERATIONS, STREAMS_API, Right
 from dualwrite.core.ports import Clock, Dynamo
 
 _MEMBERS_OF_TYPE = frozenset({"__type", "message", "Message"})
@@ -67,7 +67,7 @@ class WireClient(Dynamo):
             reply = await self.send(f"{api}.{operation}", in_json(request))
             return answer_of(operation, reply)
         except OutcomeUnknown as error:
-            if OPERATIONS[operation].action is Action.READ:
+            if OPERATIONS[operation].right is Right.READ:
                 raise Unanswered(str(error)) from error
             raise
 

@@ -1,4 +1,4 @@
-"""What a caller may do: which actions, on which tables."""
+"""What a caller may do, and on which tables."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ import orjson
 
 from dualwrite.core.doubled import refuse_doubled
 from dualwrite.core.errors import ClientError
-from dualwrite.core.operations import OPERATIONS, Action, Operation
+from dualwrite.core.operations import OPERATIONS, Operation, Right
 from dualwrite.core.shapes import serialization
 from dualwrite.core.statements import statement_of
 
@@ -44,7 +44,7 @@ class Use:
 
     table: str | None
     permission: str
-    action: Action
+    right: Right
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Access:
     whoever may use one dialect may use the other."""
 
     patterns: tuple[str, ...]
-    actions: frozenset[Action]
+    rights: frozenset[Right]
     twins: Mapping[str, str] = field(default_factory=dict, repr=False)
     _remembered: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def everything(self) -> bool:
-        """Whether there is nothing to ask: all actions on all tables."""
-        return ALL_TABLES in self.patterns and self.actions == frozenset(Action)
+        """Whether there is nothing to ask: all rights on all tables."""
+        return ALL_TABLES in self.patterns and self.rights == frozenset(Right)
 
     def check(self, operation: str, body: bytes, *, user: str, region: str) -> None:
         """Raise ClientError unless a request may be served."""
@@ -70,11 +70,11 @@ class Access:
             return
         by_text = not _STATEMENTS.isdisjoint(rule.fields)
         if ALL_TABLES in self.patterns and not by_text:
-            uses: Iterable[Use] = (Use(None, operation, rule.action),)
+            uses: Iterable[Use] = (Use(None, operation, rule.right),)
         else:
             uses = _uses(operation, rule, body)
         for use in uses:
-            if use.action not in self.actions or not self._allows(use.table):
+            if use.right not in self.rights or not self._allows(use.table):
                 raise _denied(use, user, region)
 
     def _allows(self, table: str | None) -> bool:
@@ -136,26 +136,26 @@ def _uses(operation: str, rule: Operation, raw: bytes) -> Iterator[Use]:
         value = body.get(part)
         if value is None:
             continue
-        for use in _uses_in(operation, rule.action, part, value):
+        for use in _uses_in(operation, rule.right, part, value):
             told = True
             yield use
     if not told:
-        yield Use(None, operation, rule.action)
+        yield Use(None, operation, rule.right)
 
 
-def _uses_in(operation: str, action: Action, part: str, value: Any) -> Iterator[Use]:
+def _uses_in(operation: str, right: Right, part: str, value: Any) -> Iterator[Use]:
     match part, value:
         case "RequestItems", dict():
             for table in value:
-                yield Use(table, operation, action)
+                yield Use(table, operation, right)
         case "TransactItems", list():
-            yield from _transaction(operation, action, value)
+            yield from _transaction(operation, right, value)
         case "TableCreationParameters", dict():
-            yield Use(_text(value.get("TableName")), operation, action)
+            yield Use(_text(value.get("TableName")), operation, right)
         case "ShardIterator", str():
             # DynamoDB's iterators hold the ARN of their stream.
             _, arn, rest = value.partition("arn:")
-            yield Use(arn + rest if arn else None, operation, action)
+            yield Use(arn + rest if arn else None, operation, right)
         case "Statement", _:
             yield from _statement(operation, value)
         case "Statements" | "TransactStatements", list():
@@ -163,25 +163,25 @@ def _uses_in(operation: str, action: Action, part: str, value: Any) -> Iterator[
                 text = each.get("Statement") if isinstance(each, dict) else None
                 yield from _statement(operation, text)
         case _:
-            yield Use(_text(value), operation, action)
+            yield Use(_text(value), operation, right)
 
 
-def _transaction(operation: str, action: Action, members: list[Any]) -> Iterator[Use]:
+def _transaction(operation: str, right: Right, members: list[Any]) -> Iterator[Use]:
     for member in members:
         for verb, target in member.items() if isinstance(member, dict) else ():
             if target is not None:
                 table = _text(target.get("TableName")) if isinstance(target, dict) else None
-                yield Use(table, _MEMBERS.get(verb, operation), action)
+                yield Use(table, _MEMBERS.get(verb, operation), right)
 
 
 def _statement(operation: str, text: Any) -> Iterator[Use]:
     statement = statement_of(text) if isinstance(text, str) else None
     if statement is None:
-        yield Use(None, operation, Action.WRITE)
+        yield Use(None, operation, Right.WRITE)
         return
-    action = Action.READ if statement.reads else Action.WRITE
+    right = Right.READ if statement.reads else Right.WRITE
     for table in statement.tables or (None,):
-        yield Use(table, statement.permission, action)
+        yield Use(table, statement.permission, right)
 
 
 def _text(value: Any) -> str | None:

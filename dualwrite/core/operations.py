@@ -13,7 +13,7 @@ TARGETS_MAX = 1024
 """Targets that are remembered; there are some 60."""
 
 
-class Action(StrEnum):
+class Right(StrEnum):
     """What a caller may be allowed to do."""
 
     READ = "read"
@@ -29,70 +29,70 @@ class Operation:
     """``fields``: members of the body that name a table, by its name or an ARN that holds it. Where
     none of them is given, the operation is about all tables."""
 
-    action: Action
+    right: Right
     fields: tuple[str, ...] = ()
     harmless: bool = False
     """It tells nothing about any table: every caller may ask it."""
 
 
-def _of(action: Action, fields: tuple[str, ...], *names: str) -> dict[str, Operation]:
-    return {name: Operation(action, fields) for name in names}
+def _of(right: Right, fields: tuple[str, ...], *names: str) -> dict[str, Operation]:
+    return {name: Operation(right, fields) for name in names}
 
 
 OPERATIONS: Mapping[str, Operation] = {
     **_of(
-        Action.READ, ("TableName",),
+        Right.READ, ("TableName",),
         "GetItem", "Query", "Scan", "SearchVectors", "DescribeTable", "DescribeTimeToLive",
         "DescribeContinuousBackups", "DescribeContributorInsights",
         "DescribeKinesisStreamingDestination", "DescribeTableReplicaAutoScaling", "ListBackups",
         "ListContributorInsights", "ListStreams",
     ),
-    **_of(Action.READ, ("GlobalTableName",), "DescribeGlobalTable", "DescribeGlobalTableSettings"),
-    **_of(Action.READ, ("ResourceArn",), "ListTagsOfResource", "GetResourcePolicy"),
-    **_of(Action.READ, ("StreamArn",), "DescribeStream", "GetShardIterator"),
-    **_of(Action.READ, ("ShardIterator",), "GetRecords"),
-    **_of(Action.READ, ("TableArn",), "ListExports", "ListImports"),
-    **_of(Action.READ, ("BackupArn",), "DescribeBackup"),
-    **_of(Action.READ, ("ExportArn",), "DescribeExport"),
-    **_of(Action.READ, ("ImportArn",), "DescribeImport"),
-    **_of(Action.READ, ("RequestItems",), "BatchGetItem"),
-    **_of(Action.READ, ("TransactItems",), "TransactGetItems"),
-    **_of(Action.READ, (), "ListTables", "ListGlobalTables"),
-    "DescribeEndpoints": Operation(Action.READ, harmless=True),
-    "DescribeLimits": Operation(Action.READ, harmless=True),
-    **_of(Action.WRITE, ("TableName",), "PutItem", "UpdateItem", "DeleteItem"),
-    **_of(Action.WRITE, ("RequestItems",), "BatchWriteItem"),
-    **_of(Action.WRITE, ("TransactItems",), "TransactWriteItems"),
-    **_of(Action.WRITE, ("Statement",), "ExecuteStatement"),
-    **_of(Action.WRITE, ("Statements",), "BatchExecuteStatement"),
-    **_of(Action.WRITE, ("TransactStatements",), "ExecuteTransaction"),
+    **_of(Right.READ, ("GlobalTableName",), "DescribeGlobalTable", "DescribeGlobalTableSettings"),
+    **_of(Right.READ, ("ResourceArn",), "ListTagsOfResource", "GetResourcePolicy"),
+    **_of(Right.READ, ("StreamArn",), "DescribeStream", "GetShardIterator"),
+    **_of(Right.READ, ("ShardIterator",), "GetRecords"),
+    **_of(Right.READ, ("TableArn",), "ListExports", "ListImports"),
+    **_of(Right.READ, ("BackupArn",), "DescribeBackup"),
+    **_of(Right.READ, ("ExportArn",), "DescribeExport"),
+    **_of(Right.READ, ("ImportArn",), "DescribeImport"),
+    **_of(Right.READ, ("RequestItems",), "BatchGetItem"),
+    **_of(Right.READ, ("TransactItems",), "TransactGetItems"),
+    **_of(Right.READ, (), "ListTables", "ListGlobalTables"),
+    "DescribeEndpoints": Operation(Right.READ, harmless=True),
+    "DescribeLimits": Operation(Right.READ, harmless=True),
+    **_of(Right.WRITE, ("TableName",), "PutItem", "UpdateItem", "DeleteItem"),
+    **_of(Right.WRITE, ("RequestItems",), "BatchWriteItem"),
+    **_of(Right.WRITE, ("TransactItems",), "TransactWriteItems"),
+    **_of(Right.WRITE, ("Statement",), "ExecuteStatement"),
+    **_of(Right.WRITE, ("Statements",), "BatchExecuteStatement"),
+    **_of(Right.WRITE, ("TransactStatements",), "ExecuteTransaction"),
     **_of(
-        Action.CONTROL, ("TableName",),
+        Right.CONTROL, ("TableName",),
         "CreateBackup", "DeleteTable", "UpdateTable", "UpdateTimeToLive",
         "UpdateContinuousBackups", "UpdateContributorInsights", "UpdateTableReplicaAutoScaling",
     ),
-    **_of(Action.CONTROL, ("TableName", "GlobalTableSourceArn"), "CreateTable"),
+    **_of(Right.CONTROL, ("TableName", "GlobalTableSourceArn"), "CreateTable"),
     **_of(
-        Action.CONTROL, ("TableName", "StreamArn"),
+        Right.CONTROL, ("TableName", "StreamArn"),
         "EnableKinesisStreamingDestination", "DisableKinesisStreamingDestination",
         "UpdateKinesisStreamingDestination",
     ),
     **_of(
-        Action.CONTROL, ("GlobalTableName",),
+        Right.CONTROL, ("GlobalTableName",),
         "CreateGlobalTable", "UpdateGlobalTable", "UpdateGlobalTableSettings",
     ),
     **_of(
-        Action.CONTROL, ("ResourceArn",),
+        Right.CONTROL, ("ResourceArn",),
         "TagResource", "UntagResource", "PutResourcePolicy", "DeleteResourcePolicy",
     ),
-    **_of(Action.CONTROL, ("BackupArn",), "DeleteBackup"),
-    **_of(Action.CONTROL, ("TargetTableName", "BackupArn"), "RestoreTableFromBackup"),
+    **_of(Right.CONTROL, ("BackupArn",), "DeleteBackup"),
+    **_of(Right.CONTROL, ("TargetTableName", "BackupArn"), "RestoreTableFromBackup"),
     **_of(
-        Action.CONTROL, ("SourceTableArn", "SourceTableName", "TargetTableName"),
+        Right.CONTROL, ("SourceTableArn", "SourceTableName", "TargetTableName"),
         "RestoreTableToPointInTime",
     ),
-    **_of(Action.CONTROL, ("TableArn",), "ExportTableToPointInTime"),
-    **_of(Action.CONTROL, ("TableCreationParameters",), "ImportTable"),
+    **_of(Right.CONTROL, ("TableArn",), "ExportTableToPointInTime"),
+    **_of(Right.CONTROL, ("TableCreationParameters",), "ImportTable"),
 }  # fmt: skip
 """A statement is a read where it selects: its text decides."""
 

@@ -359,7 +359,7 @@ def follower_write(wish: Wish, side: Side, stamp: str, row: Row | None) -> Actio
     }
 
 
-def operation_of(action: Action) -> str:
+def call_of(action: Action) -> str:
     """The single call that carries out an action."""
     if "Item" in action:
         return "PutItem"

@@ -17,8 +17,8 @@ from dualwrite.core.ports import Clock, Metrics
 from dualwrite.core.repeats import FOR_CLIENTS, MAY_REPEAT, Patience, RetryBudget, Sort, trouble_of
 from dualwrite.core.spec import MigratedTable
 
-UNMANAGED = "-"
-"""The side of a table that has none."""
+NO_SIDE = "-"
+"""The label of a side, where the table has none."""
 BREAKER_GAUGE = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
 
 log = structlog.get_logger()

@@ -21,7 +21,7 @@ from dualwrite.core.errors import (
 from dualwrite.core.guards import restamp_request
 from dualwrite.core.items import STAMP, Item, Key, key_token, stamp_of
 from dualwrite.core.phases import Side, TableState
-from dualwrite.core.plan import operation_of
+from dualwrite.core.plan import call_of
 from dualwrite.core.ports import (
     BigTransactionLog,
     Clock,
@@ -49,7 +49,7 @@ from dualwrite.core.settle import (
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stamps import FLOOR, HybridClock
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow, vouch
-from dualwrite.proxy.health import UNMANAGED, Health
+from dualwrite.proxy.health import NO_SIDE, Health
 from dualwrite.proxy.messages import Answer
 
 log = structlog.get_logger()
@@ -133,7 +133,7 @@ class Services:
 def side_label(services: Services, request: Mapping[str, Any]) -> str:
     """The side whose budget pays for a repeat of this request."""
     found = services.migration.by_physical.get(request.get("TableName", ""))
-    return UNMANAGED if found is None else found[1].value
+    return NO_SIDE if found is None else found[1].value
 
 
 async def call(services: Services, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +169,7 @@ async def forward(
         return await services.engine.forward(headers, target, body)
     except (Unreachable, OutcomeUnknown) as error:
         sort = sort_of_operation(target.rpartition(".")[2])
-        tries = services.health.tries(UNMANAGED, sort, started)
+        tries = services.health.tries(NO_SIDE, sort, started)
         last: EngineError = error
     while await tries.again(last):
         try:
@@ -194,7 +194,7 @@ async def attempt(
     """
     try:
         sender = engine or services.engine
-        return Applied(await sender.call(operation or operation_of(action), action))
+        return Applied(await sender.call(operation or call_of(action), action))
     except Refused as refused:
         return refused if condition_failed(refused) else Failed(refused)
     except Unreachable as unreachable:

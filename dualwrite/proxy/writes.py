@@ -22,7 +22,7 @@ from dualwrite.core.plan import (
     side_key,
     wants_base,
 )
-from dualwrite.core.requests import Body, Verb, Wish
+from dualwrite.core.requests import VERBS, Body, Verb, Wish
 from dualwrite.core.settle import (
     Applied,
     ConditionFalse,
@@ -53,7 +53,7 @@ from dualwrite.proxy.services import (
 from dualwrite.proxy.views import besides, client_item, visible
 
 PLAIN_RETURNS = ("NONE", "ALL_NEW")
-OPERATIONS = {Verb.PUT: "PutItem", Verb.UPDATE: "UpdateItem", Verb.DELETE: "DeleteItem"}
+CALLS = {verb: name for name, verb in VERBS.items()}
 
 
 async def write(services: Services, wish: Wish, state: TableState) -> Body:
@@ -93,7 +93,7 @@ async def _single(services: Services, wish: Wish, state: TableState) -> Body:
         body = {**body, "Item": await with_derived(services, wish)}
     request = pass_parameters(body, {**body, "TableName": wish.table.old.name})
     services.vouch((state,))
-    result = await attempt(services, request, OPERATIONS[wish.verb])
+    result = await attempt(services, request, CALLS[wish.verb])
     outcome = ConditionFalse(old_item(result)) if isinstance(result, Refused) else result
     if not isinstance(outcome, Applied):
         await refuse(services, wish, Side.OLD, outcome)

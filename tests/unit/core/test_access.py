@@ -8,15 +8,15 @@ import pytest
 
 from dualwrite.core.access import REMEMBERED_MAX, Access
 from dualwrite.core.errors import ClientError
-from dualwrite.core.operations import APIS, OPERATIONS, Action, operation_in
+from dualwrite.core.operations import APIS, OPERATIONS, Right, operation_in
 
-READ, WRITE, CONTROL = Action.READ, Action.WRITE, Action.CONTROL
+READ, WRITE, CONTROL = Right.READ, Right.WRITE, Right.CONTROL
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/"
 TWINS = {"tasks": "tasks-v2", "tasks-v2": "tasks"}
 
 
-def access(*patterns: str, actions: tuple[Action, ...] = tuple(Action)) -> Access:
-    return Access(patterns, frozenset(actions), TWINS)
+def access(*patterns: str, rights: tuple[Right, ...] = tuple(Right)) -> Access:
+    return Access(patterns, frozenset(rights), TWINS)
 
 
 def allows(what: Access, operation: str, body: Any) -> bool:
@@ -168,7 +168,7 @@ def test_one_table_too_many_or_none_at_all(operation: str, body: Any) -> None:
 def test_some_operations_tell_nothing() -> None:
     """An SDK may always ask where to go and what the limits are."""
     for operation in ("DescribeEndpoints", "DescribeLimits"):
-        assert allows(access(actions=()), operation, {})
+        assert allows(access(rights=()), operation, {})
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_some_operations_tell_nothing() -> None:
         ("TagResource", {"ResourceArn": ARN + "orders"}, CONTROL),
     ],
 )
-def test_actions(operation: str, body: Any, needed: Action) -> None:
+def test_rights(operation: str, body: Any, needed: Right) -> None:
     """Reading, writing and control are allowed apart, also where all tables are."""
-    for action in Action:
-        assert allows(access("*", actions=(action,)), operation, body) is (action is needed)
+    for right in Right:
+        assert allows(access("*", rights=(right,)), operation, body) is (right is needed)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +254,9 @@ def test_a_refusal_says_what_lacks(
 def test_everything_costs_nothing() -> None:
     """A key that may do all is known as one; its bodies are never read."""
     assert access("*").everything
-    assert not access("*", actions=(READ, WRITE)).everything
+    assert not access("*", rights=(READ, WRITE)).everything
     assert not access("orders").everything
-    assert allows(access("*", actions=(READ,)), "GetItem", b"not even JSON")
+    assert allows(access("*", rights=(READ,)), "GetItem", b"not even JSON")
 
 
 def test_what_is_remembered_of_names_is_bounded() -> None:

@@ -9,12 +9,12 @@ import pytest
 from dualwrite.core.access import Access
 from dualwrite.core.callers import HEADS_MAX, MOMENTS_MAX, SIGNERS_MAX, CallerKey, Keyring
 from dualwrite.core.errors import ClientError
-from dualwrite.core.operations import Action
+from dualwrite.core.operations import Right
 from dualwrite.core.signatures import fields_of
 from dualwrite.core.signing import signing_key
 from tests.unit.core.signed import ACCESS_KEY, BODY, NOW_SECONDS, SECRET, Wire, sign
 
-ALL = Access(("*",), frozenset(Action))
+ALL = Access(("*",), frozenset(Right))
 MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."

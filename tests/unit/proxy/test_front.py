@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from dualwrite.core import metric_names
 from dualwrite.core.access import Access
 from dualwrite.core.callers import CallerKey, Keyring
-from dualwrite.core.operations import Action
+from dualwrite.core.operations import Right
 from dualwrite.proxy import encodings, front
 from dualwrite.proxy.front import Front
 from dualwrite.proxy.messages import HttpReply, HttpRequest
@@ -42,10 +42,10 @@ class Standing:
 class Rig:
     """A front, and what came through it."""
 
-    def __init__(self, *patterns: str, actions: tuple[Action, ...] = tuple(Action)) -> None:
+    def __init__(self, *patterns: str, rights: tuple[Right, ...] = tuple(Right)) -> None:
         self.seen: list[HttpRequest] = []
         self.metrics = MemoryMetrics()
-        access = Access(patterns, frozenset(actions))
+        access = Access(patterns, frozenset(rights))
         self.keyring = Keyring([CallerKey(ACCESS_KEY, SECRET, "shop", access)])
         self.answer: Callable[[HttpRequest], Awaitable[HttpReply]] = self._ok
         self.callers: Keyring | None = self.keyring if patterns else None
@@ -119,7 +119,7 @@ def test_the_keys_of_the_moment_count() -> None:
 
 def test_a_key_does_what_it_may() -> None:
     """AccessDeniedException has its text under a capital letter, as DynamoDB's has."""
-    rig = Rig("orders", actions=(Action.READ,))
+    rig = Rig("orders", rights=(Right.READ,))
     body = b'{"TableName":"orders","Key":{}}'
     assert rig.ask(sign(body=body)).status == 200
     for refused in (sign(), sign(body=body, target="DynamoDB_20120810.PutItem")):
