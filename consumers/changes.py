@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.core.items import HIDDEN, OTHER, STAMP, Item, Key, same, stamp_of, with_types
+from dualwrite.core.items import (
+    HIDDEN,
+    OTHER,
+    STAMP,
+    Item,
+    Key,
+    same,
+    stamp_of,
+    visible,
+    with_types,
+)
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 _ROUNDED_MS = {"ddblocal": 59_000}
@@ -73,7 +83,4 @@ def change_of(record: Mapping[str, Any]) -> Change:
 
 
 def _visible_is_same(old: Item, new: Item) -> bool:
-    return same(
-        {name: value for name, value in old.items() if name not in HIDDEN},
-        {name: value for name, value in new.items() if name not in HIDDEN},
-    )
+    return same(visible(old), visible(new))

@@ -17,7 +17,7 @@ from consumers.effort import Effort
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from dualwrite.core.errors import EngineError
-from dualwrite.core.items import HIDDEN, Item, key_token, stamp_of
+from dualwrite.core.items import Item, key_token, stamp_of, visible
 from dualwrite.core.phases import Mode, Side, TableState
 from dualwrite.core.ports import Clock, MutationFeed, Parcel
 from dualwrite.core.spec import MigratedTable
@@ -151,6 +151,4 @@ def _kind(change: Change) -> str:
 
 
 def _visible(item: Item | None) -> Mapping[str, Any] | None:
-    if item is None:
-        return None
-    return {name: value for name, value in item.items() if name not in HIDDEN}
+    return None if item is None else visible(item)

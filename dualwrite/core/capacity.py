@@ -10,7 +10,7 @@ that the client's own images give; any other number of the engine's stands.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dualwrite.core.items import HIDDEN, OTHER, Item, size_bytes
+from dualwrite.core.items import OTHER, Item, size_bytes, visible
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
 
@@ -25,7 +25,7 @@ def asks_capacity(body: Mapping[str, Any]) -> bool:
 
 def seen_bytes(table: MigratedTable, item: Item, side: Side, dialect: Side) -> int:
     """The size of a stored item as a client of ``dialect`` sees it."""
-    shown = {name: value for name, value in item.items() if name not in HIDDEN}
+    shown = visible(item)
     if side is not dialect and OTHER in item:
         shown = {name: value for name, value in shown.items() if name not in table.swapped}
         shown |= item[OTHER]["M"]

@@ -186,6 +186,11 @@ def _with_type(value: AttributeValue) -> AttributeValue:
     return value or {"M": {}}
 
 
+def visible(item: Mapping[str, AttributeValue]) -> Item:
+    """An item without the service's own attributes."""
+    return {name: value for name, value in item.items() if name not in HIDDEN}
+
+
 def without_stamp(item: Mapping[str, AttributeValue]) -> Item:
     return {name: value for name, value in item.items() if name != STAMP}
 

@@ -7,7 +7,7 @@ whoever names that table; only what the service keeps in them has to go.
 from collections.abc import Mapping
 from typing import Any
 
-from dualwrite.core.items import HIDDEN, Item, same, size_bytes, stamp_of, with_types
+from dualwrite.core.items import HIDDEN, Item, same, size_bytes, stamp_of, visible, with_types
 from dualwrite.core.stamps import FLOOR
 
 Record = Mapping[str, Any]
@@ -33,7 +33,7 @@ def client_record(record: Record) -> dict[str, Any] | None:
         return dict(record)
     shown = dict(data)
     for name in hidden:
-        shown[name] = _visible(data[name])
+        shown[name] = visible(data[name])
     if old is not None and new is not None and _same(shown["OldImage"], shown["NewImage"]):
         return None
     if isinstance(data.get("SizeBytes"), int):
@@ -47,10 +47,6 @@ def _same(old: Item, new: Item) -> bool:
 
 def _bytes_of(hidden: Item) -> int:
     return size_bytes(with_types(hidden))
-
-
-def _visible(image: Item) -> Item:
-    return {name: value for name, value in image.items() if name not in HIDDEN}
 
 
 def wrapped(iterator: str, table_name: str) -> str:

@@ -20,7 +20,16 @@ from dualwrite.core.derivation import (
     invert,
     own_source,
 )
-from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, Key, canonical, exceeds
+from dualwrite.core.items import (
+    OTHER,
+    STAMP,
+    AttributeValue,
+    Item,
+    Key,
+    canonical,
+    exceeds,
+    visible,
+)
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import MigratedTable
 
@@ -168,32 +177,30 @@ def row_from_stored(
     problem = _carried_problem(table, item, side)
     if problem is not None:
         return problem
-    visible = {name: value for name, value in item.items() if name not in (OTHER, STAMP)}
+    shown = visible(item)
     stamp = item.get(STAMP, {}).get("S")
     other = item.get(OTHER, {}).get("M")
     # An empty map on new says that old has none of these names, and nothing else can say so; on
     # old it says that nothing could be derived yet, which a parent that came since may change.
-    if other is not None and (
-        side is Side.NEW or (other and not _disproved(table, visible, other))
-    ):
+    if other is not None and (side is Side.NEW or (other and not _disproved(table, shown, other))):
         swapped = table.swapped
-        body = {name: value for name, value in visible.items() if name not in swapped}
-        own = {name: visible[name] for name in swapped if name in visible}
+        body = {name: value for name, value in shown.items() if name not in swapped}
+        own = {name: shown[name] for name in swapped if name in shown}
         old, new = (own, other) if side is Side.OLD else (other, own)
         lacks = table.derivation.names and not new
         problem = Problem(Reason.ORPHAN, "no derived attribute stands in it") if lacks else None
         return Row(body, old, new, stamp, problem)
-    row = row_from_client(table, visible, side, answers)
+    row = row_from_client(table, shown, side, answers)
     return row.stamped(stamp) if isinstance(row, Row) and stamp is not None else row
 
 
-def _disproved(table: MigratedTable, visible: Item, other: Item) -> bool:
+def _disproved(table: MigratedTable, shown: Item, other: Item) -> bool:
     """Whether the row's own source and attributes give other values than those that ``dw_other``
     holds. Under the name of an old key that new has not, it holds what a new client wrote there, if
     anything; and nothing is proved by what is not there, which a new client need not write."""
-    if table.derivation.mapping is not None and not isinstance(own_source(table, visible), str):
+    if table.derivation.mapping is not None and not isinstance(own_source(table, shown), str):
         return False
-    derived = derive(_fillable(table, visible), visible)
+    derived = derive(_fillable(table, shown), shown)
     if not isinstance(derived, Derived):
         return True
     return any(
@@ -203,10 +210,10 @@ def _disproved(table: MigratedTable, visible: Item, other: Item) -> bool:
     )
 
 
-def _fillable(table: MigratedTable, visible: Item) -> MigratedTable:
+def _fillable(table: MigratedTable, shown: Item) -> MigratedTable:
     """The table with those templates alone whose fields a row holds: mostly, all of them."""
     rule = table.derivation
-    lacking = {name for name in rule.filled_from if "NULL" in visible.get(name, {"NULL": True})}
+    lacking = {name for name in rule.filled_from if "NULL" in shown.get(name, {"NULL": True})}
     if not lacking:
         return table
     kept = tuple(each for each in rule.templates if lacking.isdisjoint(each[1].fields))

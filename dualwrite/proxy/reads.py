@@ -29,7 +29,7 @@ from dualwrite.core.expressions import (
     parse_condition,
     render,
 )
-from dualwrite.core.items import PAGE, Item, Key, KeySchema, canonical, size_bytes
+from dualwrite.core.items import PAGE, Item, Key, KeySchema, canonical, size_bytes, visible
 from dualwrite.core.key_values import check_key
 from dualwrite.core.legacy import key_condition_meant
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
@@ -42,7 +42,7 @@ from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import Row, translate_key
 from dualwrite.proxy.rows import placed_row
 from dualwrite.proxy.services import Services, call
-from dualwrite.proxy.views import client_item, consumed, visible
+from dualwrite.proxy.views import client_item, consumed
 
 SHAPING = (
     "ProjectionExpression",

@@ -6,7 +6,7 @@ from typing import Any
 from dualwrite.core.capacity import of_write
 from dualwrite.core.derivation import Problem
 from dualwrite.core.expressions import updated
-from dualwrite.core.items import HIDDEN, Item
+from dualwrite.core.items import Item, visible
 from dualwrite.core.phases import Side
 from dualwrite.core.plan import parsed_update
 from dualwrite.core.requests import Body, Wish
@@ -17,11 +17,6 @@ from dualwrite.proxy.services import Services
 
 TOTAL_PARTS = ("TableName", "CapacityUnits")
 """What a single call tells of its capacity without its indexes."""
-
-
-def visible(item: Mapping[str, Any]) -> Item:
-    """An item without the service's own attributes."""
-    return {name: value for name, value in item.items() if name not in HIDDEN}
 
 
 async def client_item(

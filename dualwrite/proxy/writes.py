@@ -9,7 +9,7 @@ from dualwrite.core import metric_names
 from dualwrite.core.capacity import asks_capacity
 from dualwrite.core.derivation import Derived, derive
 from dualwrite.core.errors import ClientError, EngineError, Refused, ValidationError
-from dualwrite.core.items import Item, canonical
+from dualwrite.core.items import Item, canonical, visible
 from dualwrite.core.legacy import reworded
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.plan import (
@@ -50,7 +50,7 @@ from dualwrite.proxy.services import (
     queue_repair,
     restamped_foreign,
 )
-from dualwrite.proxy.views import besides, client_item, visible
+from dualwrite.proxy.views import besides, client_item
 
 PLAIN_RETURNS = ("NONE", "ALL_NEW")
 CALLS = {verb: name for name, verb in VERBS.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.errors import LeaseExpired
-from dualwrite.core.items import HIDDEN, Item, KeyAttribute, KeySchema, key_token
+from dualwrite.core.items import Item, KeyAttribute, KeySchema, key_token
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.spec import (
     Derivation,
@@ -104,10 +104,6 @@ def row(table: MigratedTable, item: Mapping[str, Any], stamped: str = stamp(1)) 
 def text(**values: str) -> Item:
     """An item of strings."""
     return {name: {"S": value} for name, value in values.items()}
-
-
-def visible(item: Mapping[str, Any]) -> Item:
-    return {name: value for name, value in item.items() if name not in HIDDEN}
 
 
 class HeldStates:

@@ -9,7 +9,7 @@ import orjson
 
 from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.derivation import Problem
-from dualwrite.core.items import HIDDEN, STAMP, Item, key_token, same, stamp_of
+from dualwrite.core.items import STAMP, Item, key_token, same, stamp_of, visible
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import (
     BACKFILL,
@@ -342,7 +342,7 @@ class Watch:
         old, new = data.get("OldImage"), data.get("NewImage")
         if story.clean_number >= number or story.queued_number >= number:
             return
-        if old and new and same(_visible(old), _visible(new)):
+        if old and new and same(visible(old), visible(new)):
             return
         if new is not None:
             counterpart = stamp_of(new) in story.stamps[side.other]
@@ -353,10 +353,6 @@ class Watch:
                 9, "a checkpoint never passes an unapplied record",
                 f"{shard} has passed a change of {token}, which the other side does not show",
             )  # fmt: skip
-
-
-def _visible(item: Item) -> Item:
-    return {name: value for name, value in item.items() if name not in HIDDEN}
 
 
 def _key(token: str, table: MigratedTable, side: Side) -> Mapping[str, Any]:

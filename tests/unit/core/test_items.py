@@ -22,6 +22,7 @@ from dualwrite.core.items import (
     same,
     size_bytes,
     stamp_of,
+    visible,
     with_types,
     without_stamp,
 )
@@ -204,3 +205,9 @@ def test_stamps_are_read_and_left_out() -> None:
     assert stamp_of({"id": {"S": "1"}}) is None
     assert stamp_of({STAMP: {"N": "1"}}) is None
     assert without_stamp(item) == {"id": {"S": "1"}, OTHER: {"M": {}}}
+
+
+def test_what_the_service_keeps_in_an_item_is_hidden() -> None:
+    """The two attributes it adds, and none that merely looks like one."""
+    item = {"dw_note": {"S": "x"}, STAMP: {"S": "0001"}, OTHER: {"M": {}}, "id": {"S": "a"}}
+    assert visible(item) == {"dw_note": {"S": "x"}, "id": {"S": "a"}}
