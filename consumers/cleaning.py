@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from consumers.rate import Meter
 from dualwrite.core.errors import RETRYABLE, THROTTLED, OutcomeUnknown, Refused
-from dualwrite.core.items import OTHER, STAMP, Item
+from dualwrite.core.items import OTHER, STAMP, Item, key_projection
 from dualwrite.core.ports import Clock, Dynamo
+from dualwrite.core.settle import condition_failed
 from dualwrite.core.spec import TableSide
 from dualwrite.gathering import gathered
 
@@ -58,13 +59,11 @@ class Cleaner:
                 return so_far
 
     async def _page(self, following: Item | None) -> dict[str, Any]:
-        names = {f"#k{number}": name for number, name in enumerate(self._side.keys.names)}
         request: dict[str, Any] = {
             "TableName": self._side.name,
             "ConsistentRead": True,
             "FilterExpression": _IS_THERE,
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
+            **key_projection(self._side.keys),
         }
         if following is not None:
             request["ExclusiveStartKey"] = following
@@ -84,7 +83,7 @@ class Cleaner:
         try:
             answer = await self._asked("UpdateItem", request)
         except Refused as error:
-            if error.code == "ConditionalCheckFailedException":
+            if condition_failed(error):
                 return False
             raise
         self._meter.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1.0))

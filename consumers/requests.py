@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dualwrite.core.guards import Guard, sources
-from dualwrite.core.items import Item, Key, KeySchema, key_token
+from dualwrite.core.items import Item, Key, KeySchema, key_of, key_projection, key_token
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import MigratedTable, TableSide
@@ -33,8 +33,7 @@ async def get_items(
         return {}
     wanted: dict[str, Any] = {"Keys": list(keys), "ConsistentRead": True}
     if keys_only:
-        names = {f"#k{at}": name for at, name in enumerate(schema.names)}
-        wanted |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        wanted |= key_projection(schema)
     answer = await dynamo.call("BatchGetItem", {"RequestItems": {table: wanted}})
     found: dict[str, Item | None] = {key_token(key, schema): None for key in keys}
     for key in answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ()):
@@ -55,7 +54,7 @@ def cure_in_place_request(table: MigratedTable, item: Item, wanted: Item) -> dic
     assignments = [f"{guard.name(name)} = {guard.value(v)}" for name, v in missing.items()]
     return {
         "TableName": place.name,
-        "Key": {name: item[name] for name in place.keys.names},
+        "Key": key_of(item, place.keys),
         "UpdateExpression": "SET " + ", ".join(assignments),
         **guard.request(),
     }

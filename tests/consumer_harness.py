@@ -17,7 +17,7 @@ from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.wire import WireClient
 from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.errors import Unreachable
-from dualwrite.core.items import Item, KeyAttribute, KeySchema, key_token
+from dualwrite.core.items import Item, KeyAttribute, KeySchema, key_of, key_token
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.records import (
     BACKFILL,
@@ -278,7 +278,7 @@ class World:
 
     def delete(self, table: MigratedTable, side: Side, item: Item) -> None:
         place = table.side(side)
-        key = {name: item[name] for name in place.keys.names}
+        key = key_of(item, place.keys)
         self.boto.delete_item(TableName=place.name, Key=key)
 
     def row(self, table: MigratedTable, item: Item) -> Row:
@@ -299,7 +299,7 @@ class World:
 
     def item(self, table: MigratedTable, side: Side, like: Item) -> Item | None:
         place = table.side(side)
-        key = {name: like[name] for name in place.keys.names}
+        key = key_of(like, place.keys)
         found = self.boto.get_item(TableName=place.name, Key=key, ConsistentRead=True).get("Item")
         return None if found is None else dict(found)
 

@@ -16,7 +16,7 @@ from dualwrite.core.errors import (
     Refused,
     Unreachable,
 )
-from dualwrite.core.items import Item, Key, key_token
+from dualwrite.core.items import Item, Key, key_projection, key_token
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.spec import TableSide
 from verifier.page_size import PageSize
@@ -69,7 +69,7 @@ class TableReader:
         if start:
             request["ExclusiveStartKey"] = start
         if keys_only:
-            request |= _keys_only(side)
+            request |= key_projection(side.keys)
         answer, seconds = await self._call("Scan", request)
         items = tuple(answer.get("Items", ()))
         self._size.took(asked, len(items), seconds)
@@ -86,7 +86,7 @@ class TableReader:
         found: dict[str, Item] = {}
         wanted: dict[str, Any] = {"ConsistentRead": True}
         if keys_only:
-            wanted |= _keys_only(side)
+            wanted |= key_projection(side.keys)
         waiting: list[Key] = list(keys)
         if not waiting:
             return found
@@ -118,8 +118,3 @@ class TableReader:
                     raise
             await self._clock.sleep(PAUSE_SECONDS * 2 ** (tries - 1))
         raise AssertionError("the last try returns or raises")
-
-
-def _keys_only(side: TableSide) -> dict[str, Any]:
-    names = {f"#k{at}": name for at, name in enumerate(side.keys.names)}
-    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}

@@ -16,6 +16,7 @@ from dualwrite.adapters.clock import SystemClock
 from dualwrite.core.client_tokens import EXPIRES
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, SpecError, StateConflict
 from dualwrite.core.ports import Clock, Dynamo, Record
+from dualwrite.core.settle import condition_failed
 
 SENDS_MAX = 4
 """Sends of one write whose outcome stays unknown, before the caller is told so."""
@@ -24,7 +25,6 @@ RACES_MAX = 32
 CREATE_SECONDS_MAX = 60.0
 
 _KEYS = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class ControlTable:
@@ -168,7 +168,7 @@ class ControlTable:
             except OutcomeUnknown as error:
                 unknown = error
             except Refused as error:
-                if error.code == _CONDITION_FAILED:
+                if condition_failed(error):
                     return error, sends
                 if unknown is None:
                     raise

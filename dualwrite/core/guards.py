@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from dualwrite.core.derivation import Problem
-from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
+from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, key_of, stamp_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.transform import translate_key
@@ -77,7 +77,7 @@ def take_back_request(table: MigratedTable, side: Side, item: Item) -> dict[str,
     """The transaction that deletes a copy which was just put on ``side``, unless somebody has
     written it since, or the other side still holds what it is a copy of."""
     place, there = table.side(side), table.side(side.other)
-    key = {name: item[name] for name in place.keys.names}
+    key = key_of(item, place.keys)
     original = translate_key(table, key, side, side.other)
     assert not isinstance(original, Problem), "what is a copy has a place on the other side"
     gone = Guard().differs(STAMP, item)
@@ -114,7 +114,7 @@ def annotation_request(
         assignments.append(f"{guard.name(STAMP)} = {guard.value({'S': floor})}")
     return {
         "TableName": place.name,
-        "Key": {name: item[name] for name in place.keys.names},
+        "Key": key_of(item, place.keys),
         "UpdateExpression": "SET " + ", ".join(assignments),
         **guard.request(),
     }
@@ -126,7 +126,7 @@ def restamp_request(table: MigratedTable, side: Side, item: Item, floor: str) ->
     guard = Guard().exists(place.keys.hash.name).as_was(STAMP, item)
     return {
         "TableName": place.name,
-        "Key": {name: item[name] for name in place.keys.names},
+        "Key": key_of(item, place.keys),
         "UpdateExpression": f"SET {STAMP} = {guard.value({'S': floor})}",
         **guard.request(),
     }

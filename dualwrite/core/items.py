@@ -87,6 +87,12 @@ def key_of(item: Mapping[str, AttributeValue], schema: KeySchema) -> Key:
     return {name: item[name] for name in schema.names}
 
 
+def key_projection(schema: KeySchema) -> dict[str, Any]:
+    """The members of a read that wants nothing but keys."""
+    names = {f"#k{at}": name for at, name in enumerate(schema.names)}
+    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+
+
 def key_token(item: Mapping[str, AttributeValue], schema: KeySchema) -> str:
     """One text for one key, equal exactly when DynamoDB takes the keys as equal."""
     parts = []

@@ -18,7 +18,7 @@ from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.core.errors import LeaseExpired, OutcomeUnknown
-from dualwrite.core.items import Item
+from dualwrite.core.items import Item, key_of
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.proxy.messages import HttpReply, HttpRequest
 from dualwrite.proxy.proxy import Proxy
@@ -141,7 +141,7 @@ class Scene:
         """As a client of what leads by now."""
         place = self.table.side(side)
         for item in self.rows(side):
-            key = {name: item[name] for name in place.keys.names}
+            key = key_of(item, place.keys)
             self.engine.execute("DeleteItem", {"TableName": place.name, "Key": key})
 
     def copy_together(self, meanwhile: Callable[[], None]) -> None:

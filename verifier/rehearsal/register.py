@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dualwrite.core.settle import CONDITION_FAILED
 from verifier.rehearsal.history import (
     ACKED,
     BEFORE,
@@ -26,8 +27,6 @@ from verifier.rehearsal.history import (
 FLOATING_MAX = 6
 """More unknown outcomes than this on one key: their number of orders is not worth the time, and
 the key is judged by tags alone."""
-
-CONDITION_FAILED = "ConditionalCheckFailedException"
 
 ABSENT = Seen(False)
 

@@ -7,7 +7,7 @@ from typing import TypeVar, TypeVarTuple
 
 from dualwrite.core.compare import Verdict, compare, transformed
 from dualwrite.core.derivation import Answers, Derived, Missing, Problem, Question, derive
-from dualwrite.core.items import HIDDEN, Item, key_token
+from dualwrite.core.items import HIDDEN, Item, key_of, key_token
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
@@ -58,7 +58,7 @@ async def dump(dynamo: Dynamo, migration: Migration, sides: tuple[Side, ...]) ->
         for side in sides if table.kind is Kind.REKEY else (Side.OLD,):
             rows: dict[str, Item] = {}
             for item in await scan(dynamo, table.side(side).name):
-                key = {name: item[name] for name in table.side(side).keys.names}
+                key = key_of(item, table.side(side).keys)
                 mapped = translate_key(table, key, side, Side.OLD)
                 if isinstance(mapped, Problem):
                     strays += 1

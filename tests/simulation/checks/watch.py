@@ -9,7 +9,7 @@ import orjson
 
 from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.derivation import Problem
-from dualwrite.core.items import STAMP, Item, key_token, same, stamp_of, visible
+from dualwrite.core.items import STAMP, Item, key_of, key_token, same, stamp_of, visible
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import (
     BACKFILL,
@@ -123,7 +123,7 @@ class Watch:
 
     def token(self, table: MigratedTable, side: Side, item: Mapping[str, Any]) -> str | None:
         """The key's name in old words."""
-        key = {name: item[name] for name in table.side(side).keys.names}
+        key = key_of(item, table.side(side).keys)
         old = translate_key(table, key, side, Side.OLD)
         return None if isinstance(old, Problem) else key_token(old, table.old.keys)
 

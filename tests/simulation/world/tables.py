@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from dualwrite.core.derivation import Problem
-from dualwrite.core.items import Item, Key
+from dualwrite.core.items import Item, Key, key_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.transform import Row, row_from_client, translate_key
@@ -56,7 +56,7 @@ def item_in(table: MigratedTable, key: str, dialect: Side, more: Item) -> Item:
 def key_in(table: MigratedTable, key: str, side: Side) -> Key:
     """A key in the words of a side."""
     base = base_item(table.name, key)
-    old = {name: base[name] for name in table.old.keys.names}
+    old = key_of(base, table.old.keys)
     if side is Side.OLD or table.old.keys == table.new.keys:
         return old
     found = translate_key(table, old, Side.OLD, side)

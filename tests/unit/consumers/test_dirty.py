@@ -7,7 +7,7 @@ from consumers.dirty import DirtyKeys
 from consumers.keys import dirty_key
 from consumers.pace import Pace
 from consumers.prefix import Mark
-from dualwrite.core.items import Item
+from dualwrite.core.items import Item, key_of
 from dualwrite.core.phases import Side
 from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row, row_from_client
@@ -30,7 +30,7 @@ class Streams:
         self.marks.append(mark)
         item = new or old
         assert item is not None
-        keys = {name: item[name] for name in NOTES.side(side).keys.names}
+        keys = key_of(item, NOTES.side(side).keys)
         change = Change(mark.sequence, 0, keys, old, new)
         dirty = dirty_key(NOTES, keys, side)
         return self.keys.offer(Side.OLD, side, change, mark, dirty, now=now)
@@ -148,7 +148,7 @@ def test_where_too_many_wait_nobody_waits_longer() -> None:
     for number in range(PACE.unapplied_records_max // 2):
         bare = note(number)
         mark = Mark(str(number + 1), 0)
-        keys = {name: bare[name] for name in NOTES.old.keys.names}
+        keys = key_of(bare, NOTES.old.keys)
         change = Change(mark.sequence, 0, keys, None, bare)
         dirty = dirty_key(NOTES, keys, Side.OLD)
         streams.keys.offer(Side.OLD, Side.OLD, change, mark, dirty, now=0.0)

@@ -18,6 +18,7 @@ from dualwrite.core.items import (
     exceeds,
     key_from_token,
     key_of,
+    key_projection,
     key_token,
     same,
     size_bytes,
@@ -147,6 +148,14 @@ def test_keys_are_measured_in_bytes(value: Any, kind: str, too_long: bool) -> No
     assert exceeds(value, ranged.range, ranged) is too_long
     hashed = KeySchema(KeyAttribute("at", kind), more_hashes=(KeyAttribute("id", kind),))
     assert not any(exceeds(value, attribute, hashed) for attribute in hashed.attributes)
+
+
+def test_keys_alone_are_asked_for_under_placeholders() -> None:
+    """A key may be named by a reserved word."""
+    assert key_projection(KEYS) == {
+        "ProjectionExpression": "#k0, #k1",
+        "ExpressionAttributeNames": {"#k0": "id", "#k1": "at"},
+    }
 
 
 def test_a_missing_key_attribute_is_an_error() -> None:
