@@ -211,10 +211,4 @@ def _values(
 
 def _needed(parent: MigratedTable) -> set[str]:
     """Attributes that tell a row's old id, or whom to ask for it."""
-    rule = parent.derivation
-    needed = {OTHER, *rule.names}
-    if rule.source:
-        needed.add(rule.source)
-    needed.update(name for _, template in rule.templates for name in template.fields)
-    needed.update(childs for lookup in rule.lookups for _, childs in lookup.match)
-    return needed
+    return {OTHER, *parent.derivation.names, *parent.sources}

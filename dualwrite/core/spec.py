@@ -275,6 +275,11 @@ class MigratedTable:
         return frozenset({*self.derivation.names, *dropped})
 
     @cached_property
+    def key_is_derived(self) -> bool:
+        """Whether a key of either design holds an attribute whose value depends on the dialect."""
+        return not self.swapped.isdisjoint((*self.old.keys.names, *self.new.keys.names))
+
+    @cached_property
     def alike(self) -> bool:
         """Whether a partition holds the same rows in both designs: each hash key is told by the
         other one alone."""
@@ -293,10 +298,8 @@ class MigratedTable:
         """What old-dialect attributes the derived ones are made from: the source, template fields,
         and what parents are looked up by."""
         rule = self.derivation
-        names = {name for _, template in rule.templates for name in template.fields}
-        names -= set(rule.mapping.gives if rule.mapping else ())
-        names |= {childs for lookup in rule.lookups for _, childs in lookup.match}
-        return frozenset(names | {rule.source} if rule.source else names)
+        names = rule.filled_from | {childs for lookup in rule.lookups for _, childs in lookup.match}
+        return names | {rule.source} if rule.source else names
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def row_from_client(
     derived = derive(table, item, answers)
     if isinstance(derived, Derived):
         return Row(body, own, derived.values)
-    if isinstance(derived, Question) or _key_is_derived(table):
+    if isinstance(derived, Question) or table.key_is_derived:
         return derived
     return Row(body, own, {}, problem=derived)
 
@@ -152,7 +152,7 @@ def _row_from_new(table: MigratedTable, body: Item, own: Item) -> Row | Problem:
     if texts is None:
         texts = Problem(Reason.ORPHAN, "no derived attribute is given")
     if isinstance(texts, Problem):
-        return texts if _key_is_derived(table) else Row(body, {}, own, problem=texts)
+        return texts if table.key_is_derived else Row(body, {}, own, problem=texts)
     wanted = [name for name in table.old.keys.names if name in table.swapped]
     if any(name not in texts for name in wanted):
         return Problem(Reason.EMPTY, f"{', '.join(wanted)} cannot be told from the item")
@@ -218,10 +218,6 @@ def _fillable(table: MigratedTable, shown: Item) -> MigratedTable:
         return table
     kept = tuple(each for each in rule.templates if lacking.isdisjoint(each[1].fields))
     return replace(table, derivation=replace(rule, templates=kept))
-
-
-def _key_is_derived(table: MigratedTable) -> bool:
-    return any(name in table.swapped for name in (*table.new.keys.names, *table.old.keys.names))
 
 
 def annotated(

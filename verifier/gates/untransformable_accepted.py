@@ -61,7 +61,4 @@ def _trouble(table: MigratedTable, repair: Repair) -> _Trouble:
         return _Trouble.UNMAPPABLE
     if reason not in set(Reason):
         return _Trouble.OTHER
-    key_is_derived = any(
-        name in table.swapped for name in (*table.new.keys.names, *table.old.keys.names)
-    )
-    return _Trouble.UNMAPPABLE if key_is_derived else _Trouble.UNDERIVABLE
+    return _Trouble.UNMAPPABLE if table.key_is_derived else _Trouble.UNDERIVABLE

@@ -15,7 +15,7 @@ def lookup_faults(migration: Migration, table: MigratedTable) -> Iterator[Fault]
     lookups = table.derivation.lookups
     if len(lookups) > LOOKUPS_MAX:
         yield Fault(where, f"{len(lookups)} look-ups", f"at most {LOOKUPS_MAX} are supported")
-    if lookups and table.swapped & {*table.old.keys.names, *table.new.keys.names}:
+    if lookups and table.key_is_derived:
         yield Fault(
             where,
             "are never asked: the key is derived, so the old key always holds the source",
