@@ -29,7 +29,7 @@ from dualwrite.core.errors import (
     EngineError,
     Refused,
 )
-from dualwrite.core.items import Item, Key, key_of, key_token, size_bytes
+from dualwrite.core.items import TRANSACTION_BYTES_MAX, Item, Key, key_of, key_token, size_bytes
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.settle import CONDITION_FALSE
@@ -40,8 +40,6 @@ from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
 
 TRIES_MAX = 6
-TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
-"""AWS: the items of one transaction hold at most 4 MB."""
 TRANSACTIONS_MAX = 3
 """Tries without those that keep the others from being written; then all go one by one."""
 

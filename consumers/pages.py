@@ -9,9 +9,10 @@ from consumers.copy import Copied, Copier
 from consumers.effort import Effort
 from consumers.members import Consumers
 from consumers.pace import Pace
-from consumers.rate import READ_UNIT_BYTES, Meter, read_units, write_units
+from consumers.rate import Meter, read_units, write_units
 from consumers.statements import STATEMENTS_MAX
 from dualwrite.core import metric_names
+from dualwrite.core.capacity import READ_UNIT_BYTES
 from dualwrite.core.errors import THROTTLED, Refused
 from dualwrite.core.items import Item
 from dualwrite.core.phases import Kind

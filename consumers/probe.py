@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from dualwrite.core.control_plane import STREAM_VIEW
 from dualwrite.core.errors import EngineError, Refused
 from dualwrite.core.ports import Clock, Dynamo
 
@@ -39,10 +40,7 @@ async def _seen(dynamo: Dynamo, clock: Clock, name: str) -> bool:
             "KeySchema": [{"AttributeName": KEY, "KeyType": "HASH"}],
             "AttributeDefinitions": [{"AttributeName": KEY, "AttributeType": "S"}],
             "BillingMode": "PAY_PER_REQUEST",
-            "StreamSpecification": {
-                "StreamEnabled": True,
-                "StreamViewType": "NEW_AND_OLD_IMAGES",
-            },
+            "StreamSpecification": {"StreamEnabled": True, "StreamViewType": STREAM_VIEW},
         },
     )
     while True:

@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Mapping
 from math import ceil
 
+from dualwrite.core.capacity import READ_UNIT_BYTES, WRITE_UNIT_BYTES
 from dualwrite.core.items import AttributeValue, size_bytes
 from dualwrite.core.ports import Clock
 
-READ_UNIT_BYTES = 4096
-"""AWS: one read unit is a consistent read of up to 4 KB."""
-WRITE_UNIT_BYTES = 1024
-"""AWS: one write unit is a write of up to 1 KB."""
 BURST_SECONDS = 1.0
 CUT = 0.5
 """What is left of the pace after the engine throttled."""

@@ -5,12 +5,13 @@ from typing import TypeVar, TypeVarTuple
 
 from dualwrite.core.derivation import Answers, Missing, Question
 from dualwrite.core.ports import Parents
+from dualwrite.core.spec_checks.lookups import LOOKUPS_MAX
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
-QUESTIONS_MAX = 8
-"""More look-ups than this for one row means that the spec's look-ups are wrong."""
+QUESTIONS_MAX = LOOKUPS_MAX + 1
+"""A row is decided once more after its last look-up."""
 
 
 async def answered(

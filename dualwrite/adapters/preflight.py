@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from dualwrite.adapters.control_table import ControlTable
+from dualwrite.core.control_plane import STREAM_VIEW
 from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused
 from dualwrite.core.items import KeySchema
 from dualwrite.core.phases import Phase, Side, TableState
@@ -20,7 +21,6 @@ from dualwrite.core.spec_checks import warnings
 from dualwrite.starting import tried
 
 ACTIVE_SECONDS_MAX = 120.0
-STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 _STREAM = {"StreamEnabled": True, "StreamViewType": STREAM_VIEW}
 _CONTROL_KEYS = {"pk": ("HASH", "S"), "sk": ("RANGE", "S")}
 

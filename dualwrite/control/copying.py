@@ -6,10 +6,11 @@ from math import isfinite
 from typing import Any
 
 from dualwrite.core.backfills import SEGMENTS_MAX
+from dualwrite.core.items import TRANSACTION_ACTIONS_MAX
 from dualwrite.core.records import BackfillOrder
 
-TOGETHER_MAX = 50
-"""AWS: a transaction holds 100 actions, and copying an item takes two."""
+TOGETHER_MAX = TRANSACTION_ACTIONS_MAX // 2
+"""Copying an item takes two actions of a transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
 
 WRITE_UNIT_BYTES = 1024
+"""AWS: one write unit is a write of up to 1 KB."""
 READ_UNIT_BYTES = 4096
+"""AWS: one read unit is a consistent read of up to 4 KB."""
 
 
 def asks_capacity(body: Mapping[str, Any]) -> bool:

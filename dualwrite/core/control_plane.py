@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dualwrite.core.errors import ClientError, ValidationError
+from dualwrite.core.items import HIDDEN_PREFIX
 from dualwrite.core.naming import short_name, tables_named
 from dualwrite.core.phases import Kind, Phase, Side
-from dualwrite.core.requests import HIDDEN_PREFIX, Body
+from dualwrite.core.requests import Body
 from dualwrite.core.spec import MigratedTable
 
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
+"""What the stream of a migrated table must show."""
 
 Rule = Callable[[Body, MigratedTable, Side, Phase], str | None]
 """The reason against a call on one side of a table; None: it does no harm."""

@@ -26,6 +26,8 @@ OTHER = "dw_other"
 PAGE = "dw_page"
 """Marks a page key that is pinned to the side which is not the client's own."""
 HIDDEN = frozenset({STAMP, OTHER})
+HIDDEN_PREFIX = "dw_"
+"""What names that are kept for the service begin with."""
 
 HASH_BYTES_MAX = 2048
 """AWS: a hash key holds 1 to 2048 bytes."""
@@ -35,6 +37,10 @@ UTF8_BYTES_MAX = 4
 """The most that one character takes."""
 ITEM_BYTES_MAX = 400 * 1024
 """AWS: "the maximum item size in DynamoDB is 400 KB"."""
+TRANSACTION_ACTIONS_MAX = 100
+"""AWS, "Quotas", transactions: at most 100 unique items."""
+TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
+"""The same: at most 4 MB of data."""
 
 _NUMBERS = Context(prec=60)
 

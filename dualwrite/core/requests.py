@@ -19,7 +19,7 @@ from dualwrite.core.expressions import (
     parse_condition,
     parse_update,
 )
-from dualwrite.core.items import Item, Key, KeySchema, key_of
+from dualwrite.core.items import HIDDEN_PREFIX, Item, Key, KeySchema, key_of
 from dualwrite.core.key_values import Misfit, check_index_keys, check_key, check_key_of_item
 from dualwrite.core.legacy import Meant, check_mixture, write_meant
 from dualwrite.core.phases import Side
@@ -28,7 +28,6 @@ from dualwrite.core.spec import MigratedTable, Migration, TableSide
 Body = dict[str, Any]
 """A request or response body, parsed from JSON."""
 
-HIDDEN_PREFIX = "dw_"
 MAKES = re.compile(r"(?<![#:.\w])(SET|ADD)(?=[\s#])", re.IGNORECASE)
 """In an update: what makes an item where none is."""
 

@@ -7,18 +7,20 @@ from itertools import chain
 from dualwrite.core import metric_names
 from dualwrite.core.encoding import in_json
 from dualwrite.core.errors import ClientError, EngineError, Refused
-from dualwrite.core.items import ITEM_BYTES_MAX, Key, size_bytes
+from dualwrite.core.items import (
+    ITEM_BYTES_MAX,
+    TRANSACTION_ACTIONS_MAX,
+    TRANSACTION_BYTES_MAX,
+    Key,
+    size_bytes,
+)
 from dualwrite.core.plan import side_key
 from dualwrite.core.requests import Body, Verb, unsupported
 from dualwrite.core.settle import is_invalid, unreachable_error
 from dualwrite.proxy.cancelled import Part
 from dualwrite.proxy.services import Services
 
-ACTIONS_MAX = 100
-"""AWS, "Quotas", transactions: at most 100 unique items."""
-BYTES_MAX = 4 * 1024 * 1024
-"""The same: at most 4 MB of data."""
-FEW = BYTES_MAX // (2 * ITEM_BYTES_MAX)
+FEW = TRANSACTION_BYTES_MAX // (2 * ITEM_BYTES_MAX)
 """So many items fit twice, however large they are."""
 HIDDEN_BYTES = 1024
 """Room for what the service hides in an item, where it is not known yet."""
@@ -56,8 +58,8 @@ async def count_if_big(services: Services, parts: Sequence[Part]) -> None:
 
 def refuse_many(parts: Sequence[Part]) -> None:
     """Refuse a transaction that takes more actions than one may have; raises ClientError."""
-    if sum(len(part.members) for part in parts) > ACTIONS_MAX:
-        raise _refusal(parts, f"{ACTIONS_MAX} actions")
+    if sum(len(part.members) for part in parts) > TRANSACTION_ACTIONS_MAX:
+        raise _refusal(parts, f"{TRANSACTION_ACTIONS_MAX} actions")
 
 
 def refuse_large(parts: Sequence[Part], refused: Refused) -> None:
@@ -67,7 +69,7 @@ def refuse_large(parts: Sequence[Part], refused: Refused) -> None:
         return
     own = sum(_payload_bytes(part.body) for part in parts)
     both = sum(_payload_bytes(action) for part in parts for _, action in part.members)
-    if own <= BYTES_MAX < both:
+    if own <= TRANSACTION_BYTES_MAX < both:
         raise _refusal(parts, "4 MB")
 
 
@@ -77,14 +79,14 @@ def _refusal(parts: Sequence[Part], limit: str) -> ClientError:
 
 
 async def _is_big(services: Services, parts: Sequence[Part]) -> bool:
-    if len(parts) + sum(part.doubles for part in parts) > ACTIONS_MAX:
+    if len(parts) + sum(part.doubles for part in parts) > TRANSACTION_ACTIONS_MAX:
         return True
     updates = [part for part in parts if part.doubles and part.verb is Verb.UPDATE]
     known = sum(_both_bytes(part) for part in parts)
-    if known + 2 * ITEM_BYTES_MAX * len(updates) <= BYTES_MAX:
+    if known + 2 * ITEM_BYTES_MAX * len(updates) <= TRANSACTION_BYTES_MAX:
         return False
     images = await _image_bytes(services, updates) if updates else 0
-    return known + 2 * images > BYTES_MAX
+    return known + 2 * images > TRANSACTION_BYTES_MAX
 
 
 def _both_bytes(part: Part) -> int:

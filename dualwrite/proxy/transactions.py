@@ -12,7 +12,7 @@ from dualwrite.core.errors import (
     Unreachable,
     ValidationError,
 )
-from dualwrite.core.items import key_token
+from dualwrite.core.items import TRANSACTION_ACTIONS_MAX, key_token
 from dualwrite.core.key_values import Misfit
 from dualwrite.core.naming import short_name
 from dualwrite.core.phases import Kind, Mode, Phase, Side
@@ -49,7 +49,6 @@ from dualwrite.core.settle import (
 )
 from dualwrite.core.shapes import shaped
 from dualwrite.proxy import atomic, based, big, claims, writes
-from dualwrite.proxy.big import ACTIONS_MAX
 from dualwrite.proxy.cancelled import Part, again, client_error, refused_alone
 from dualwrite.proxy.mirroring import mirror
 from dualwrite.proxy.rows import place
@@ -125,10 +124,10 @@ async def _parts(services: Services, body: Body, states: States) -> list[Part]:
             "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
             "Member must have length greater than or equal to 1"
         )
-    if len(actions) > ACTIONS_MAX:
+    if len(actions) > TRANSACTION_ACTIONS_MAX:
         raise ValidationError(
             "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {ACTIONS_MAX}"
+            f"Member must have length less than or equal to {TRANSACTION_ACTIONS_MAX}"
         )
     parts: list[Part] = []
     misfit: tuple[Part, Misfit] | None = None
@@ -250,7 +249,7 @@ def _request(
     is full without it has it beside."""
     big.refuse_many(parts)
     members = [{verb.value: action} for part in parts for verb, action in part.members]
-    inside = claim is not None and len(members) < ACTIONS_MAX
+    inside = claim is not None and len(members) < TRANSACTION_ACTIONS_MAX
     if claim is not None and inside:
         members.insert(0, claims.member(services, claim, states))
     request = pass_parameters(body, {"TransactItems": members})

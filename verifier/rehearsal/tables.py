@@ -12,6 +12,7 @@ from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import LookupHow, MigratedTable, Migration
 from dualwrite.core.transform import Row, translate_key
+from dualwrite.lookups import QUESTIONS_MAX
 from verifier.rehearsal.judge import EXAMPLES_MAX, Example, Rows
 
 T = TypeVar("T")
@@ -19,7 +20,6 @@ Given = TypeVarTuple("Given")
 PAGES_MAX = 10_000
 PAGE_ITEMS = 500
 """Larger pages keep DynamoDB Local from everything else for seconds."""
-QUESTIONS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dualwrite.core.items import KeySchema
+from dualwrite.core.items import HIDDEN_PREFIX, KeySchema
 from dualwrite.core.phases import Kind
 from dualwrite.core.spec import MigratedTable, Migration, TableSide
 from dualwrite.core.spec_checks.fault import Fault
@@ -12,7 +12,6 @@ LOCAL_INDEXES_MAX = 5
 """AWS quota: five local secondary indexes a table."""
 GLOBAL_INDEXES_MAX = 20
 """AWS default quota."""
-HIDDEN_PREFIX = "dw_"
 
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
