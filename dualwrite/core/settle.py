@@ -201,11 +201,11 @@ def unreachable_error() -> ClientError:
     )
 
 
-def client_error(outcome: Outcome, wants_old: Item | None) -> ClientError:
-    """What a client hears of a write that is no success; ``wants_old`` is its view of the item."""
+def client_error(outcome: Outcome, shown: Item | None) -> ClientError:
+    """What a client hears of a write that is no success; ``shown`` is its view of the item."""
     match outcome:
         case ConditionFalse():
-            fields = {} if wants_old is None else {"Item": wants_old}
+            fields = {} if shown is None else {"Item": shown}
             return ClientError(CONDITION_FAILED, "The conditional request failed", fields=fields)
         case Failed(Refused() as refused):
             return single_error(refused)

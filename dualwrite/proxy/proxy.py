@@ -85,10 +85,19 @@ class Proxy:
         self.health = health or Health(clock, metrics, self._random)
         writer = f"{crc32(process_id.encode()):08x}"[:WRITER_LENGTH]
         self._services = Services(
-            engine, migration, epochs, parents, repairs, big_transactions, clock, metrics,
-            HybridClock(writer, clock.wall_ms), self._random,
-            self.health, follower or engine,
-        )  # fmt: skip
+            engine=engine,
+            migration=migration,
+            epochs=epochs,
+            parents=parents,
+            repairs=repairs,
+            big_transactions=big_transactions,
+            clock=clock,
+            metrics=metrics,
+            stamps=HybridClock(writer, clock.wall_ms),
+            random=self._random,
+            health=self.health,
+            follower=follower or engine,
+        )
         self._routes = routes(Shadows(self._services))
         known = {*migration.by_physical, migration.control_table}
         self._needles = tuple(
