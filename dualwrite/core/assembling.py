@@ -63,7 +63,8 @@ class Expressions:
 def conjunct(text: str) -> str:
     """``text`` in parentheses where an OR in it would otherwise escape what is ANDed to it.
 
-    Parentheses around parentheses would be refused by DynamoDB as redundant.
+    Parentheses around parentheses would be refused by DynamoDB as redundant. Raises
+    ValidationError.
     """
     if not _OR.search(text):
         return text

@@ -103,6 +103,7 @@ def derive(
 
 
 def own_source(table: MigratedTable, item: Mapping[str, AttributeValue]) -> "str | Problem | None":
+    """The old id that a row says itself; None where it says none: absent, NULL or ""."""
     source = table.derivation.source
     value = item.get(source) if source else None
     if value is None or "NULL" in value or value.get("S") == "":

@@ -53,7 +53,8 @@ def check_key(key: Any, schema: KeySchema) -> Key:
 
 
 def check_key_of_item(item: Item, schema: KeySchema) -> None:
-    """The same for the key in a whole item, whose values were found well-formed."""
+    """The same for the key in a whole item, whose values were found well-formed. Raises Keyless
+    or Mistyped; Misfit for a value that is too long, ValidationError for an empty one."""
     for attribute in schema.attributes:
         value = item.get(attribute.name)
         if value is None:

@@ -84,7 +84,8 @@ def _check_select(body: Body, projection: Projection | None) -> None:
 
 
 def check_segment(body: Body) -> None:
-    """Segment and TotalSegments come together, the first below the second."""
+    """Segment and TotalSegments come together, the first below the second. Raises
+    ValidationError."""
     segment, total = body.get("Segment"), body.get("TotalSegments")
     if total is None and segment is not None:
         raise ValidationError(

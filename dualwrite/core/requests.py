@@ -211,7 +211,8 @@ def _refuse_key_paths(body: Body, side: TableSide) -> None:
 
 
 def refuse_hidden(body: Body) -> None:
-    """Names and placeholders that begin with ``dw_`` belong to the service."""
+    """Names and placeholders that begin with ``dw_`` belong to the service. Raises
+    ValidationError."""
     for part, value in body.items():
         named = _NAMED.get(part)
         if named is not None and value:
@@ -219,7 +220,7 @@ def refuse_hidden(body: Body) -> None:
 
 
 def refuse_names(names: Iterable[Any]) -> None:
-    """The same for the names that a request uses, wherever they stood."""
+    """The same for the names that a request uses, wherever they stood. Raises ValidationError."""
     for name in names:
         if isinstance(name, str) and name.startswith(HIDDEN_PREFIX):
             raise ValidationError(
@@ -264,4 +265,5 @@ def unsupported(table: MigratedTable, what: str) -> ValidationError:
 
 
 def managed(migration: Migration, name: str) -> tuple[MigratedTable, Side] | None:
+    """The table under migration of that physical name, and the dialect of whoever names it so."""
     return migration.by_physical.get(name)

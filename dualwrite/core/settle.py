@@ -124,6 +124,7 @@ def judge_based(item: Item | None, base_exists: bool, base_stamp: str | None) ->
 
 
 def condition_failed(refused: Refused) -> bool:
+    """Whether the engine found a single write's condition false: the client's own, or a guard."""
     return refused.code == CONDITION_FAILED
 
 

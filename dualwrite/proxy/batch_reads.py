@@ -168,7 +168,8 @@ async def _show(services: Services, ask: Ask, item: Item) -> Item:
 
 
 async def transact_get(services: Services, body: Body, states: States) -> Body:
-    """TransactGetItems: all from the leaders, so that the read is one snapshot of them."""
+    """TransactGetItems: all from the leaders, so that the read is one snapshot of them. Raises
+    ClientError."""
     body = shaped(body, "TransactGetItems")
     actions = body.get("TransactItems")
     if not actions:

@@ -70,26 +70,26 @@ Names = Callable[[Migration, str, Body], Named]
 
 
 def named(migration: Migration, operation: str, body: Body) -> Named:
-    """The tables that an item operation names."""
+    """The tables that an item operation names. Raises ClientError."""
     names = tuple(tables_named(operation, body))
     refuse_hidden_table(operation, names, migration.control_table)
     return _found(migration, names)
 
 
 def changed(migration: Migration, operation: str, body: Body) -> Named:
-    """The tables that a call of the control plane would change."""
+    """The tables that a call of the control plane would change. Raises ClientError."""
     refuse_hidden_table(operation, tables_named(operation, body), migration.control_table)
     return _found(migration, harmed(operation, body))
 
 
 def unhidden(migration: Migration, operation: str, body: Body) -> Named:
-    """No table: all but the service's own is passed on."""
+    """No table: all but the service's own is passed on. Raises ClientError."""
     refuse_hidden_table(operation, tables_named(operation, body), migration.control_table)
     return {}
 
 
 def stated(migration: Migration, operation: str, body: Body) -> Named:
-    """The tables that PartiQL statements name."""
+    """The tables that PartiQL statements name. Raises ClientError."""
     if statements.mentions(migration.control_table, body):
         raise no_such_table(operation, migration.control_table)
     return statements.stated(migration, operation, body)

@@ -105,7 +105,8 @@ async def _single(services: Services, wish: Wish, state: TableState) -> Body:
 
 
 async def with_derived(services: Services, wish: Wish) -> Item:
-    """A Put's item with its derived attributes. What the client gave itself must agree."""
+    """A Put's item with its derived attributes. Raises ClientError where what the client gave
+    itself does not agree, or where its parents cannot be asked."""
     table, item = wish.table, wish.item
     try:
         derived = await answered(services.parents, derive, table, item)

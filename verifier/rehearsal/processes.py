@@ -115,14 +115,14 @@ class Child:
         return answer
 
     async def tell(self, line: str, timeout_seconds: float) -> dict[str, Any]:
-        """Write a line to its stdin and await its answer."""
+        """Write a line to its stdin and await its answer. Raises ChildFailed."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
         await self._process.stdin.drain()
         return await self.line(timeout_seconds)
 
     async def finish(self, timeout_seconds: float) -> None:
-        """Close its stdin and wait until it ends."""
+        """Close its stdin and wait until it ends. Raises ChildFailed."""
         self.asked_to_end = True
         if self._process.stdin is not None:
             self._process.stdin.close()

@@ -133,7 +133,7 @@ class Walk:
         return body
 
     async def backfill(self, step: Step) -> None:
-        """Copy the past, to the end."""
+        """Copy the past, to the end. Raises StepFailed."""
         await self._until_done(step, "backfill-start", BACKFILL)
         tables = [table.name for table in self._world.migration.tables]
         await self._until(
@@ -144,7 +144,7 @@ class Walk:
         )
 
     async def sweep(self, step: Step) -> None:
-        """Compare everything, until a sweep is clean."""
+        """Compare everything, until a sweep is clean. Raises StepFailed."""
         drift_min: int | None = None
         in_vain = 0
         while True:
@@ -171,7 +171,8 @@ class Walk:
         self.refusals.append(Refusal(asked, command.status, command.message, gates))
 
     async def drained(self, step: Step) -> None:
-        """Wait until all that was written up to now is applied, on every stream."""
+        """Wait until all that was written up to now is applied, on every stream. Raises
+        StepFailed."""
         since_ms = self._world.clock.wall_ms() + 1000
         names = [
             f"{table.name}/{side.value}"

@@ -102,7 +102,8 @@ def conjuncts(condition: Condition) -> tuple[Condition, ...]:
 
 
 def located(where: Node | None, binder: Binder, schema: KeySchema) -> tuple[Key, Condition | None]:
-    """The one key that a WHERE asks for and what else it asks; raises ValidationError."""
+    """The one key that a WHERE asks for and what else it asks; raises ValidationError: a
+    Misfit where that is no one key of the table."""
     key, rest = _one_key(where, binder, schema)
     if len(key) < len(schema.names):
         raise Misfit(_NO_KEY)
