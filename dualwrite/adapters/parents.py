@@ -1,7 +1,8 @@
 """Parent rows: answers the look-ups that a derivation asks, from the side that leads the parent.
 
 The answer is the parent's old id, which never changes while the parent lives, so a positive answer
-is kept; a negative one only briefly, for the parent may be written right after its child.
+is kept for long, in an index until that is built anew; a negative one only briefly, for the parent
+may be written right after its child, or be mended.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from dualwrite.lookups import answered
 ANSWERS_MAX = 100_000
 """Answers kept, the least recently used going first."""
 NEGATIVE_SECONDS = 2.0
+POSITIVE_SECONDS = 600.0
+"""A parent may be deleted, and made anew under another id."""
 INDEX_ENTRIES_MAX = 2_000_000
 REBUILD_SECONDS_MIN = 5.0
 """An index is built anew on a miss, but no sooner than this after it was built; a build that took
@@ -37,6 +40,9 @@ class _Index:
     held: Mapping[tuple[str, ...], str | Missing] = field(default_factory=dict)
     next_build: float = 0.0
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def told(self, values: tuple[str, ...]) -> str | Missing:
+        return self.held.get(values, Missing.ABSENT)
 
 
 class ParentRows(Parents):
@@ -58,10 +64,8 @@ class ParentRows(Parents):
             self._kept.move_to_end(question)
             return kept[0]
         found = await self._find(self._migration.by_name[question.table], question)
-        lasts = float("inf")
-        if isinstance(found, Missing):
-            lasts = self._clock.monotonic_seconds() + NEGATIVE_SECONDS
-        self._kept[question] = (found, lasts)
+        seconds = NEGATIVE_SECONDS if isinstance(found, Missing) else POSITIVE_SECONDS
+        self._kept[question] = (found, self._clock.monotonic_seconds() + seconds)
         self._kept.move_to_end(question)
         if len(self._kept) > ANSWERS_MAX:
             self._kept.popitem(last=False)
@@ -116,14 +120,14 @@ class ParentRows(Parents):
         names = tuple(name for name, _ in question.match)
         wanted = tuple(value for _, value in question.match)
         index = self._indexes.setdefault((parent.name, names), _Index())
-        if wanted in index.held:
-            return index.held[wanted]
+        if not isinstance(found := index.told(wanted), Missing):
+            return found
         asked = self._clock.monotonic_seconds()
         async with index.building:
             # Whoever waited for the lock is served by the build that began after he asked.
-            if wanted not in index.held and asked >= index.next_build:
+            if isinstance(index.told(wanted), Missing) and asked >= index.next_build:
                 await self._build(index, parent, side, names)
-        return index.held.get(wanted, Missing.ABSENT)
+        return index.told(wanted)
 
     async def _build(
         self, index: _Index, parent: MigratedTable, side: Side, names: tuple[str, ...]

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from dualwrite.adapters.parents import NEGATIVE_SECONDS, REBUILD_SECONDS_MIN, ParentRows
+from dualwrite.adapters.parents import (
+    NEGATIVE_SECONDS,
+    POSITIVE_SECONDS,
+    REBUILD_SECONDS_MIN,
+    ParentRows,
+)
 from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.errors import Unreachable
 from dualwrite.core.items import Item, key_token
@@ -141,6 +146,41 @@ def test_an_id_under_two_tenants_proves_nothing() -> None:
         other.tables.put(Side.OLD, task("l", "t", "acme-prod"))
         other.tables.put(Side.OLD, task("m", "t", "bolt-prod"))
         assert await other.parents.answer(BY_INDEX) is Missing.AMBIGUOUS
+
+    run(go())
+
+
+@pytest.mark.parametrize("mended", [task("m", "t", "acme-prod"), None])
+def test_an_index_that_proved_nothing_is_asked_again(mended: Item | None) -> None:
+    """An id that two tenants had, or that a parent has only by now, is told once it is mended."""
+
+    async def go() -> None:
+        scene = Scene()
+        if mended is None:
+            scene.tables.put(Side.OLD, task("l", "t", None))
+            assert await scene.parents.answer(BY_INDEX) is Missing.ABSENT
+        else:
+            scene.tables.put(Side.OLD, task("l", "t", "acme-prod"))
+            scene.tables.put(Side.OLD, task("m", "t", "bolt-prod"))
+            assert await scene.parents.answer(BY_INDEX) is Missing.AMBIGUOUS
+        scene.tables.put(Side.OLD, mended or task("l", "t", "acme-prod"))
+        await scene.clock.advance(NEGATIVE_SECONDS + REBUILD_SECONDS_MIN)
+        assert await scene.parents.answer(BY_INDEX) == "acme-prod"
+
+    run(go())
+
+
+@pytest.mark.parametrize("question", [BY_KEY, BY_HASH])
+def test_a_parent_that_was_made_anew_is_believed_in_the_end(question: Question) -> None:
+    """The answer of its former life is not kept for ever."""
+
+    async def go() -> None:
+        scene = Scene()
+        scene.tables.put(Side.OLD, task("l", "t", "acme-prod"))
+        assert await scene.parents.answer(question) == "acme-prod"
+        scene.tables.put(Side.OLD, task("l", "t", "bolt-prod"))
+        await scene.clock.advance(POSITIVE_SECONDS + 1)
+        assert await scene.parents.answer(question) == "bolt-prod"
 
     run(go())
 
