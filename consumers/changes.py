@@ -34,6 +34,8 @@ class Change:
     by_ttl: bool = False
     rounded_ms: int = 0
     """By how much more than a second ``created_ms`` may be rounded down."""
+    size_bytes: int = 0
+    """Keys and images, as the engine counts them."""
 
     def created_ms_max(self, fetched_ms: int) -> int:
         """When it was created at the latest, as far as one can tell who fetched it then."""
@@ -79,6 +81,7 @@ def change_of(record: Mapping[str, Any]) -> Change:
         None if new is None else with_types(new),
         principal == _TTL_PRINCIPAL,
         _ROUNDED_MS.get(record.get("awsRegion", ""), 0),
+        data.get("SizeBytes", 0),
     )
 
 

@@ -23,6 +23,8 @@ class Pace:
     """AWS: "GetRecords can retrieve a maximum of 1 MB of data or 1000 stream records"."""
     unapplied_records_max: int = 5000
     """A shard is not read further while this many of its records are unapplied."""
+    unapplied_bytes_max: int = 32 * 1024 * 1024
+    """The same by size: two images of 400 KB may be in one record."""
     tip_bytes_max: int = 128 * 1024
     """A page under this size did not end for it. Pages end at 1 MB, and one record may have two
     images of 400 KB, so a larger one with few records may have."""

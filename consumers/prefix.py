@@ -7,11 +7,12 @@ class Mark:
     """One record that was fetched; ``done`` once its key is clean or queued for repair, ``held``
     while the mutation feed has not told of it."""
 
-    __slots__ = ("created_ms", "done", "held", "sequence")
+    __slots__ = ("created_ms", "done", "held", "sequence", "size_bytes")
 
-    def __init__(self, sequence: str, created_ms: int) -> None:
+    def __init__(self, sequence: str, created_ms: int, size_bytes: int = 0) -> None:
         self.sequence = sequence
         self.created_ms = created_ms
+        self.size_bytes = size_bytes
         self.done = False
         self.held = False
 
@@ -25,10 +26,11 @@ class Prefix:
         """The newest fetched sequence number, where reading goes on."""
         self.fetched = 0
         self.applied = 0
+        self.outstanding_bytes = 0
         self._marks: deque[Mark] = deque()
         self._newest = int(checkpoint) if checkpoint.isdigit() else -1
 
-    def add(self, sequence: str, created_ms: int) -> Mark | None:
+    def add(self, sequence: str, created_ms: int, size_bytes: int = 0) -> Mark | None:
         """Note a fetched record; None for one that was fetched before. Compared as integers."""
         number = int(sequence)
         if number <= self._newest:
@@ -36,7 +38,8 @@ class Prefix:
         self._newest = number
         self.position = sequence
         self.fetched += 1
-        mark = Mark(sequence, created_ms)
+        self.outstanding_bytes += size_bytes
+        mark = Mark(sequence, created_ms, size_bytes)
         self._marks.append(mark)
         return mark
 
@@ -44,8 +47,10 @@ class Prefix:
         """Move the checkpoint over all records at the front that are done."""
         marks = self._marks
         while marks and marks[0].done and not marks[0].held:
-            self.checkpoint = marks.popleft().sequence
+            mark = marks.popleft()
+            self.checkpoint = mark.sequence
             self.applied += 1
+            self.outstanding_bytes -= mark.size_bytes
 
     def restart(self, position: str) -> None:
         """Read on from elsewhere after a gap: no order holds across it."""

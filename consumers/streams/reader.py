@@ -228,7 +228,8 @@ class ShardReader:
         fresh: list[tuple[Change, Mark]] = []
         for record in page.records:
             change = change_of(record)
-            mark = self.prefix.add(change.sequence, change.created_ms_max(page.sent_ms))
+            created_ms = change.created_ms_max(page.sent_ms)
+            mark = self.prefix.add(change.sequence, created_ms, change.size_bytes)
             if mark is not None:
                 fresh.append((change, mark))
         if not fresh:
@@ -248,9 +249,15 @@ class ShardReader:
     async def _room(self) -> None:
         """Wait while too many records are unapplied, or nobody knows whose the shard is."""
         self.prefix.advance()
-        while self.prefix.outstanding >= self._pace.unapplied_records_max or not self._may_read():
+        while self._is_full() or not self._may_read():
             await self._clock.sleep(self._pace.apply_seconds)
             self.prefix.advance()
+
+    def _is_full(self) -> bool:
+        return (
+            self.prefix.outstanding >= self._pace.unapplied_records_max
+            or self.prefix.outstanding_bytes >= self._pace.unapplied_bytes_max
+        )
 
     async def _pause(self, seconds: float) -> None:
         deadline = self._clock.monotonic_seconds() + seconds

@@ -20,7 +20,12 @@ PACE = Pace(page_records=3, unapplied_records_max=6)
 class Scene:
     """A stream with one shard, and a reader whose records the test applies."""
 
-    def __init__(self, checkpoint: str = "TRIM_HORIZON", proven_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: str = "TRIM_HORIZON",
+        proven_ms: int | None = None,
+        pace: Pace = PACE,
+    ) -> None:
         self.clock = VirtualClock()
         self.engine = FakeStreams()
         self.engine.shard("s1")
@@ -31,7 +36,7 @@ class Scene:
         self.lagging = False
         self.reader = ShardReader(
             self.engine, "s1", lambda: self.engine.arn, checkpoint, self, self._gap, self.clock,
-            Effort(self.clock, Random(1), PACE), PACE, proven_ms=proven_ms,
+            Effort(self.clock, Random(1), pace), pace, proven_ms=proven_ms,
         )  # fmt: skip
 
     async def take(self, records: Sequence[tuple[Change, Mark]]) -> None:

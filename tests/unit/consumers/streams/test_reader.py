@@ -1,6 +1,7 @@
 """Reading one shard: pages, gaps, expiry and the end."""
 
 import asyncio
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -204,13 +205,16 @@ def test_without_a_lease_the_page_waits() -> None:
     run(go())
 
 
-def test_unapplied_records_are_bounded() -> None:
-    """A shard is not read further than its records can be applied."""
+@pytest.mark.parametrize("large", [False, True])
+def test_unapplied_records_are_bounded(*, large: bool) -> None:
+    """A shard is not read further than its records can be applied, by their number or size."""
 
     async def go() -> None:
-        scene = Scene()
+        scene = Scene(pace=replace(PACE, unapplied_records_max=10**6) if large else PACE)
         scene.apply = False
-        scene.write(*"abcdefghij")
+        for key in "abcdefghij":
+            size_bytes = PACE.unapplied_bytes_max // 6 + 1 if large else 100
+            scene.engine.write("s1", key, scene.clock.wall_ms(), SizeBytes=size_bytes)
         task = asyncio.create_task(scene.reader.run())
         await scene.clock.advance(30.0)
         assert len(scene.taken) == 6
