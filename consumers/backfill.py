@@ -22,11 +22,9 @@ from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired, Sta
 from dualwrite.core.items import size_bytes
 from dualwrite.core.phases import Phase
 from dualwrite.core.ports import Clock, Dynamo, Epochs, Metrics, Record, Records, WorkQueue
-from dualwrite.core.records import BACKFILL, SEGMENT, BackfillOrder, Segment, dump, load
+from dualwrite.core.records import BACKFILL, RUN, SEGMENT, BackfillOrder, Segment, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stillness import Stillness
-
-RUN = "run"
 
 log = structlog.get_logger()
 

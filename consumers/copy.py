@@ -17,7 +17,7 @@ from consumers import requests, statements
 from consumers.effort import Effort
 from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
-from consumers.reconcile import Reconciler, Result, Work, reason_text
+from consumers.reconcile import Reconciler, Result, Work, not_taken, reason_text
 from consumers.writes import GuardedWrites
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
@@ -34,7 +34,6 @@ from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.ports import Dynamo, Epochs, Parents, RepairQueue
 from dualwrite.core.settle import CONDITION_FALSE
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.stamps import FLOOR
 from dualwrite.core.vouching import vouch
 from dualwrite.gathering import gathered
 from dualwrite.lookups import answered
@@ -48,7 +47,7 @@ DUPLICATE = frozenset({"DuplicateItem", "DuplicateItemException"})
 
 
 class Copied(StrEnum):
-    """What became of one scanned item; the names of the fields in ``Segment``."""
+    """What became of one scanned item; the first three are fields of ``Segment``."""
 
     COPIED = "copied"
     PRESENT = "present"
@@ -134,7 +133,7 @@ class Copier:
                     continue
                 wanted[at] = seen.wanted
                 if seen.annotation is not None:
-                    annotating[at] = statements.annotate(table, items[at], seen.annotation, FLOOR)
+                    annotating[at] = statements.annotate(table, items[at], seen.annotation)
             for at, code in (await self._executed(state, annotating)).items():
                 if code:
                     del wanted[at]
@@ -248,9 +247,7 @@ class Copier:
                     continue
                 if error.code != "ValidationException":
                     raise
-                await self._poison.add(
-                    table.name, dirty, "refused: the new table takes no such item"
-                )
+                await self._poison.add(table.name, dirty, reason_text(not_taken(Side.NEW)))
                 return Copied.LEFT
             except EngineError:
                 continue  # both writes may be repeated
@@ -274,7 +271,7 @@ class Copier:
         if seen.wanted is None:
             return Copied.LEFT
         if seen.annotation is not None:
-            request = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
+            request = guards.annotation_request(table, Side.OLD, item, seen.annotation)
             if not await self._writes.accepted(state, "UpdateItem", request):
                 return None
         fresh = await self._writes.put_absent(state, table, seen.wanted)
@@ -321,7 +318,7 @@ def _members(table: MigratedTable, item: Item, seen: Comparison) -> list[dict[st
         return [{"Update": requests.cure_in_place_request(table, item, seen.wanted)}]
     members = []
     if seen.annotation is not None:
-        annotate = guards.annotation_request(table, Side.OLD, item, seen.annotation, FLOOR)
+        annotate = guards.annotation_request(table, Side.OLD, item, seen.annotation)
         members.append({"Update": annotate})
     return [*members, {"Put": requests.put_if_absent(table.new, seen.wanted)}]
 

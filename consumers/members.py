@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from dualwrite.core.ports import Clock, Record
-from dualwrite.core.records import Member, load
+from dualwrite.core.records import Member, Role, load
 from dualwrite.core.stillness import Stillness
-
-ROLE = "consumer"
 
 
 class Consumers:
@@ -23,7 +21,7 @@ class Consumers:
         consumers = [
             (record, member)
             for record in members
-            if (member := load(Member, record.value)).role == ROLE
+            if (member := load(Member, record.value)).role == Role.CONSUMER
         ]
         self._stillness.observe(record for record, _ in consumers)
         alive = {

@@ -25,7 +25,7 @@ from dualwrite.core.compare import (
     compare,
     compare_in_place,
 )
-from dualwrite.core.derivation import Problem
+from dualwrite.core.derivation import Problem, Reason
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Side, TableState, is_followed
@@ -175,14 +175,14 @@ class Reconciler:
         seen = await self._compared(table, leader, leader_item, follower_item)
         if seen.annotation is not None and leader_item is not None:
             # First, for it tells at the least cost whether the leader still is as it was read.
-            request = guards.annotation_request(table, leader, leader_item, seen.annotation, FLOOR)
+            request = guards.annotation_request(table, leader, leader_item, seen.annotation)
             if not await self._writes.accepted(state, "UpdateItem", request):
                 return None
         follower_key = place[leader.other]
         if seen.verdict is not Verdict.MATCH:
             if follower_key is None:
-                reason = f"unmapped: its key has no place on {leader.other.value}"
-                await self._poison.add(table.name, work.dirty, reason)
+                problem = Problem(Reason.UNMAPPED, f"its key has no place on {leader.other.value}")
+                await self._poison.add(table.name, work.dirty, reason_text(problem))
                 return Result.LEFT
             if _is_straggler(state, work, leader_item, follower_item):
                 await self._quarantine.keep(table.name, leader.other, follower_item, leader_item)
@@ -192,9 +192,7 @@ class Reconciler:
             except Refused as error:
                 if error.code != "ValidationException":
                     raise
-                # New can refuse an item that old took, e.g. for the type of an index key.
-                reason = f"refused: the {leader.other.value} table takes no such item"
-                await self._poison.add(table.name, work.dirty, reason)
+                await self._poison.add(table.name, work.dirty, reason_text(not_taken(leader.other)))
                 return Result.LEFT
         nowhere = None in place.values()
         return await self._judged(table, work.dirty, seen, nowhere=nowhere)
@@ -254,6 +252,11 @@ class Reconciler:
             return await self._writes.accepted(state, "DeleteItem", request)
         request["Item"] = seen.wanted
         return await self._writes.accepted(state, "PutItem", request)
+
+
+def not_taken(side: Side) -> Problem:
+    """What is wrong with an item that the engine refuses on that side."""
+    return Problem(Reason.REFUSED, f"the {side.value} table takes no such item")
 
 
 def reason_text(problem: Problem) -> str:

@@ -13,6 +13,7 @@ from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, stamp_of
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Dynamo
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import FLOOR
 
 STATEMENTS_MAX = 25
 """AWS: the limit of statements in one BatchExecuteStatement call."""
@@ -29,12 +30,12 @@ def insert(table: MigratedTable, item: Item) -> Statement:
     }
 
 
-def annotate(table: MigratedTable, item: Item, hidden: Item, floor: str) -> Statement:
+def annotate(table: MigratedTable, item: Item, hidden: Item) -> Statement:
     """Give old's item its hidden map, under the same conditions as ``annotation_request``: its
     stamp and all that the map was made from are unchanged."""
     sets: dict[str, AttributeValue] = {OTHER: {"M": hidden}}
     if stamp_of(item) is None:
-        sets[STAMP] = {"S": floor}
+        sets[STAMP] = {"S": FLOOR}
     parameters = list(sets.values())
     clauses = []
     for name in table.old.keys.names:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,16 +20,6 @@ WORKERS_MAX = 64
 
 class SettingsError(DualwriteError):
     """A process cannot be started with these settings; the message says which and why."""
-
-
-class Role(StrEnum):
-    """What a process does."""
-
-    PROXY = "proxy"
-    CONSUMER = "consumer"
-    CONTROLLER = "controller"
-    VERIFIER = "verifier"
-    """The controller's process, as the reader of both sides that its sweeps are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from dualwrite.core.records import (
     Bypass,
     Member,
     Repair,
+    Role,
     StreamProgress,
     SweepResult,
     load,
@@ -200,7 +201,7 @@ async def _stream(records: Records, name: str, stillness: Stillness) -> StreamPr
 
 async def _members(records: Records) -> Mapping[str, Member]:
     found = {record.name: load(Member, record.value) for record in await records.list(MEMBER)}
-    return {name: member for name, member in found.items() if member.role != "controller"}
+    return {name: member for name, member in found.items() if member.role != Role.CONTROLLER}
 
 
 async def _backfill(records: Records, table: str) -> BackfillSeen | Absent:

@@ -14,7 +14,7 @@ import structlog
 
 from consumers.changes import Change
 from consumers.effort import Effort
-from consumers.members import ROLE, Consumers
+from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from consumers.streams.coordinator import Streams
@@ -22,7 +22,7 @@ from consumers.streams.shards import StreamName
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Dynamo, Metrics, Records
-from dualwrite.core.records import MEMBER, Member, dump
+from dualwrite.core.records import MEMBER, Member, Role, dump
 
 LEASE_SECONDS = 3.0
 
@@ -89,7 +89,7 @@ class StreamConsumer:
         counter = 0
         while True:
             counter += 1
-            member = Member(ROLE, 0, counter, LEASE_SECONDS)
+            member = Member(Role.CONSUMER, 0, counter, LEASE_SECONDS)
             with suppress(DualwriteError):
                 await self._records.write(MEMBER, self._process_id, dump(member), expected=None)
             await self._clock.sleep(LEASE_SECONDS / 3)

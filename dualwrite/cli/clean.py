@@ -25,9 +25,9 @@ from dualwrite.cli.base import (
 from dualwrite.cli.members import watched
 from dualwrite.core.errors import StateConflict
 from dualwrite.core.phases import Phase, TableState
-from dualwrite.core.records import STATE, load
+from dualwrite.core.records import STATE, Role, load
 from dualwrite.core.spec import MigratedTable
-from dualwrite.settings import Role, Settings, parse
+from dualwrite.settings import Settings, parse
 from dualwrite.wiring import Plane
 
 

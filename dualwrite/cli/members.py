@@ -5,8 +5,7 @@ from typing import Any
 
 from dualwrite.cli.base import NoController
 from dualwrite.core.ports import Clock, Records
-from dualwrite.core.records import MEMBER
-from dualwrite.settings import Role
+from dualwrite.core.records import MEMBER, Role
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS_MAX = 30.0

@@ -21,11 +21,11 @@ from dualwrite.cli.base import (
 )
 from dualwrite.cli.overview import state_of
 from dualwrite.core.phases import NEXT, Kind, Mode, TableState, is_flip
-from dualwrite.core.records import GateVerdict
+from dualwrite.core.records import CLOSED, OPEN, UNKNOWN, GateVerdict
 from dualwrite.core.spec import MigratedTable
 from dualwrite.settings import Settings, parse
 
-_COLOURS = {"open": "green", "closed": "red", "unknown": "yellow"}
+_COLOURS = {OPEN: "green", CLOSED: "red", UNKNOWN: "yellow"}
 READS_ON_NEW = 100
 
 

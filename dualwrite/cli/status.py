@@ -20,7 +20,8 @@ from dualwrite.cli.base import (
 )
 from dualwrite.cli.members import watched
 from dualwrite.cli.overview import member_overview, table_overview
-from dualwrite.settings import Role, Settings, parse
+from dualwrite.core.records import PAUSE, Role
+from dualwrite.settings import Settings, parse
 from verifier.evidence import EVIDENCE_AGE_SECONDS_MAX
 
 
@@ -136,7 +137,7 @@ def _backfill(entry: dict[str, Any] | None) -> str:
     if entry["complete"]:
         return f"complete, {entry['copied']} copied"
     eta = f", {entry['eta_seconds']:.0f} s left" if entry["eta_seconds"] is not None else ""
-    paused = ", paused" if entry["wanted"] == "pause" else ""
+    paused = ", paused" if entry["wanted"] == PAUSE else ""
     return f"{entry['share'] * 100:.0f} %{eta}{paused}"
 
 

@@ -12,7 +12,8 @@ import structlog
 from dualwrite.adapters import logs
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.cli.supervisor import Part, Supervisor, ready_seconds_max, stop_on_signals
-from dualwrite.settings import Role, Settings
+from dualwrite.core.records import Role
+from dualwrite.settings import Settings
 from dualwrite.wiring.files import checked
 from dualwrite.wiring.process import port_in_use
 

@@ -14,7 +14,7 @@ from dualwrite.control.audit import Audit
 from dualwrite.control.commands import CommandFailed, GatesClosed, Order, Outcome
 from dualwrite.control.gatekeeper import GateKeeper
 from dualwrite.control.lease import Lease
-from dualwrite.control.membership import CONTROLLER, Membership
+from dualwrite.control.membership import Membership
 from dualwrite.control.mover import Mover
 from dualwrite.control.moves import goals_of, targets
 from dualwrite.control.orders import Orders
@@ -28,7 +28,7 @@ from dualwrite.core.errors import (
     StateConflict,
 )
 from dualwrite.core.ports import Clock, Metrics, Record, Records, TableSizes
-from dualwrite.core.records import MEMBER, Member, load
+from dualwrite.core.records import MEMBER, Member, Role, load
 from dualwrite.core.spec import Migration
 from dualwrite.starting import tried
 
@@ -73,7 +73,7 @@ class Controller:
         self._lease = Lease(
             records,
             clock,
-            CONTROLLER,
+            Role.CONTROLLER,
             seconds=lease_seconds,
             describe=self._describe,
             on_lapse=_nothing,
@@ -166,7 +166,7 @@ class Controller:
             await self._clock.sleep(self._settings.poll_seconds)
 
     async def _held(self) -> Record | None:
-        return await self._records.read(MEMBER, CONTROLLER)
+        return await self._records.read(MEMBER, Role.CONTROLLER)
 
     async def _taken(self, expected: int, ours: bool) -> bool:
         """Whether the lease is ours now; False where somebody was faster, whom the next look finds.
@@ -199,7 +199,7 @@ class Controller:
 
     def _describe(self, counter: int) -> Member:
         return Member(
-            role=CONTROLLER,
+            role=Role.CONTROLLER,
             pid=self._pid,
             counter=counter,
             lease_seconds=self._lease_seconds,

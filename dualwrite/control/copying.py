@@ -29,7 +29,7 @@ class Copying:
     def words(self) -> str:
         """As a command's argument: ``segments=8 reads=100``."""
         told = {name: value for name, value in asdict(self).items() if value is not None}
-        return " ".join(f"{name}={value:g}" for name, value in told.items())
+        return " ".join(f"{name}={value:.15g}" for name, value in told.items())
 
     def applied(self, order: BackfillOrder) -> BackfillOrder:
         """An order changed by what is told; another number of segments is another split."""

@@ -7,9 +7,7 @@ import structlog
 from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Clock, Record, Records
-from dualwrite.core.records import MEMBER, Member, load
-
-CONTROLLER = "controller"
+from dualwrite.core.records import MEMBER, Member, Role, load
 
 log = structlog.get_logger()
 
@@ -47,7 +45,7 @@ class Membership:
         records = await self._records.list(MEMBER)
         answered = self._clock.monotonic_seconds()
         members = [(record, load(Member, record.value)) for record in records]
-        members = [(record, member) for record, member in members if member.role != CONTROLLER]
+        members = [(record, member) for record, member in members if member.role != Role.CONTROLLER]
         before, self._seen = self._seen, {}
         living = []
         for record, member in members:

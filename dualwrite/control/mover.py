@@ -14,7 +14,7 @@ from dualwrite.control.moves import Change, States, flip_ahead, next_round
 from dualwrite.control.settings import ControlSettings
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.ports import Clock, Records
-from dualwrite.core.records import BACKFILL, BARRIER, STATE, Barrier, GateVerdict, dump, load
+from dualwrite.core.records import BACKFILL, BARRIER, OPEN, STATE, Barrier, GateVerdict, dump, load
 from dualwrite.core.spec import Migration
 from dualwrite.gathering import gathered
 
@@ -129,7 +129,7 @@ class Mover:
             table, flipped = self._migration.by_name[name], Phase(goal)
             verdicts = await self._gates.judge(table, before, flipped)
             hopeless += [
-                (name, gate) for gate in verdicts if gate.verdict != "open" and not gate.waits
+                (name, gate) for gate in verdicts if gate.verdict != OPEN and not gate.waits
             ]
         if hopeless:
             raise GatesClosed(tuple(hopeless))
@@ -214,4 +214,4 @@ class Mover:
 
 
 def _closed(verdicts: Verdicts) -> Verdicts:
-    return tuple((table, gate) for table, gate in verdicts if gate.verdict != "open")
+    return tuple((table, gate) for table, gate in verdicts if gate.verdict != OPEN)

@@ -18,6 +18,8 @@ from dualwrite.core.phases import Mode, TableState, is_followed
 from dualwrite.core.ports import Clock, Records, TableSizes
 from dualwrite.core.records import (
     BACKFILL,
+    PAUSE,
+    RUN,
     SEGMENT,
     SWEEP,
     SWEPT,
@@ -30,7 +32,6 @@ from dualwrite.core.records import (
 )
 from dualwrite.core.spec import MigratedTable, Migration
 
-RUN, PAUSE = "run", "pause"
 RACES_MAX = 8
 
 

@@ -9,13 +9,13 @@ from dualwrite.core import metric_names
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import NEXT, Phase, TableState
 from dualwrite.core.ports import Clock, Metrics, Records
-from dualwrite.core.records import REPAIR, GateVerdict, Repair, load
+from dualwrite.core.records import CLOSED, OPEN, REPAIR, GateVerdict, Repair, load
 from dualwrite.core.spec import MigratedTable, Migration
 
 LOOK_SECONDS_MAX = 30.0
 DUTY = 20
 """A look that took long, over a long repair queue, is followed by a pause this much longer."""
-_VALUES = {"open": 1.0, "closed": 0.0}
+_VALUES = {OPEN: 1.0, CLOSED: 0.0}
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ table. What was copied before is found present, which costs reads and no write.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dualwrite.core.records import BackfillOrder, Segment
+from dualwrite.core.records import RUN, BackfillOrder, Segment
 
 SEGMENTS_MIN = 4
 SEGMENTS_MAX = 1_000
@@ -96,6 +96,6 @@ def _eta_seconds(order: BackfillOrder, segments: Sequence[Segment], share: float
     """From the time that the segments in work have really taken, so that a pause does not count."""
     hands = sum(bool(segment.owner) and not segment.done for segment in segments)
     busy_seconds = sum(segment.busy_ms for segment in segments) / 1000
-    if order.wanted != "run" or not hands or not busy_seconds or share <= 0:
+    if order.wanted != RUN or not hands or not busy_seconds or share <= 0:
         return None
     return busy_seconds * (1 - share) / share / hands

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous-parent"
     CONTRADICTION = "contradiction"
     OVERSIZE = "oversize"
+    REFUSED = "refused"
+    """The engine takes no such item there, e.g. for the type of an index's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dualwrite.core.derivation import Problem
 from dualwrite.core.items import OTHER, STAMP, AttributeValue, Item, key_of, stamp_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable
+from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import translate_key
 
 
@@ -99,7 +100,7 @@ def sources(table: MigratedTable, side: Side) -> tuple[str, ...]:
 
 
 def annotation_request(
-    table: MigratedTable, side: Side, item: Item, hidden: Item, floor: str
+    table: MigratedTable, side: Side, item: Item, hidden: Item
 ) -> dict[str, Any]:
     """Give a leader's item its hidden map, if nothing of what the map was made from has changed.
 
@@ -111,7 +112,7 @@ def annotation_request(
         guard.as_was(name, item)
     assignments = [f"{guard.name(OTHER)} = {guard.value({'M': hidden})}"]
     if stamp_of(item) is None:
-        assignments.append(f"{guard.name(STAMP)} = {guard.value({'S': floor})}")
+        assignments.append(f"{guard.name(STAMP)} = {guard.value({'S': FLOOR})}")
     return {
         "TableName": place.name,
         "Key": key_of(item, place.keys),
@@ -120,13 +121,13 @@ def annotation_request(
     }
 
 
-def restamp_request(table: MigratedTable, side: Side, item: Item, floor: str) -> dict[str, Any]:
+def restamp_request(table: MigratedTable, side: Side, item: Item) -> dict[str, Any]:
     """Put the floor stamp in the place of one that no clock of ours wrote, if it still stands."""
     place = table.side(side)
     guard = Guard().exists(place.keys.hash.name).as_was(STAMP, item)
     return {
         "TableName": place.name,
         "Key": key_of(item, place.keys),
-        "UpdateExpression": f"SET {STAMP} = {guard.value({'S': floor})}",
+        "UpdateExpression": f"SET {STAMP} = {guard.value({'S': FLOOR})}",
         **guard.request(),
     }

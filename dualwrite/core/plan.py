@@ -2,7 +2,7 @@
 
 An *action* is the part that a single call and a member of TransactWriteItems share: table, key or
 item, expressions. ``leader_action`` puts the guard beside the client's own condition, so that one
-conditional write decides both; ``follower_action`` writes the full post-image, never the client's
+conditional write decides both; ``follower_write`` writes the full post-image, never the client's
 expression, under the guard alone.
 """
 

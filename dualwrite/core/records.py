@@ -6,6 +6,7 @@ version, and is changed by compare-and-set. ``dump`` and ``load`` turn the value
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from dualwrite.core.phases import Phase, TableState
@@ -51,6 +52,16 @@ BIG_TRANSACTIONS = "big-transactions"
 """name = table/process id; value = BigTransactions."""
 
 
+class Role(StrEnum):
+    """What a process does."""
+
+    PROXY = "proxy"
+    CONSUMER = "consumer"
+    CONTROLLER = "controller"
+    VERIFIER = "verifier"
+    """The controller's process, as the reader of both sides that its sweeps are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A live process: its lease and the epochs it has acknowledged, by table.
@@ -59,7 +70,7 @@ class Member:
     """
 
     role: str
-    """proxy, consumer, controller or verifier."""
+    """A ``Role``."""
     pid: int
     counter: int
     """Rises with every renewal; a watcher whose own clock saw it stand still past
@@ -128,9 +139,12 @@ class AuditEntry:
     """Of a flip: how often each side's stream had been broken before it, by side."""
 
 
+RUN, PAUSE = "run", "pause"
+
+
 @dataclass(frozen=True, slots=True)
 class BackfillOrder:
-    """The wanted backfill of one table; ``wanted`` is run or pause."""
+    """The wanted backfill of one table; ``wanted`` is RUN or PAUSE."""
 
     run: str
     wanted: str
@@ -326,13 +340,16 @@ class BigTransactions:
     """How many of them the operator has looked at and accepted."""
 
 
+OPEN, CLOSED, UNKNOWN = "open", "closed", "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
     """What one precondition of a move says. Not a record of its own: it goes into ``Command``."""
 
     gate: str
     verdict: str
-    """open, closed or unknown; a move needs every gate open."""
+    """OPEN, CLOSED or UNKNOWN; a move needs every gate open."""
     reason: str
     see: str = ""
     """The command that shows more, or mends it."""

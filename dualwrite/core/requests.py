@@ -47,14 +47,6 @@ VERBS: Mapping[str, Verb] = {
     "DeleteItem": Verb.DELETE,
 }
 
-_EXPRESSIONS = (
-    "ConditionExpression",
-    "UpdateExpression",
-    "ProjectionExpression",
-    "FilterExpression",
-    "KeyConditionExpression",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:

@@ -6,9 +6,9 @@ SERVICE = "dynamodb"
 """Both of DynamoDB's APIs sign under this name, the streams too."""
 
 
-def signing_key(secret: str, day: str, region: str, service: str = SERVICE) -> bytes:
-    """The key of one day ("20260131"), Region and service."""
+def signing_key(secret: str, day: str, region: str) -> bytes:
+    """The key of one day ("20260131") and Region."""
     key = f"AWS4{secret}".encode()
-    for part in (day, region, service, "aws4_request"):
+    for part in (day, region, SERVICE, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key

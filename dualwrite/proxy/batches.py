@@ -1,4 +1,4 @@
-"""BatchWriteItem and BatchGetItem that touch managed tables.
+"""BatchWriteItem that touches managed tables.
 
 A batch goes to the leaders as one batch; it has no conditions, so its items are stamped and each is
 then mirrored under the guard; reconciliation cures the rare inversion. In atomic mode each item is

@@ -1,4 +1,4 @@
-"""The write proxy: which requests concern a managed table, and answers in DynamoDB's form."""
+"""Which requests concern a managed table, and what they are answered, in DynamoDB's form."""
 
 from collections.abc import Mapping
 from random import Random

@@ -11,7 +11,6 @@ from dualwrite.core.plan import lacks_map, refused_problem, side_key
 from dualwrite.core.requests import Verb, Wish
 from dualwrite.core.settle import condition_failed, single_error, unreachable_error
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.stamps import FLOOR
 from dualwrite.core.transform import Row, row_from_client, row_from_stored
 from dualwrite.lookups import answered
 from dualwrite.proxy.services import Services
@@ -78,7 +77,7 @@ async def mapped(services: Services, wish: Wish, side: Side, item: Item | None) 
 async def annotate(services: Services, table: MigratedTable, side: Side, item: Item) -> None:
     """Give a leader's item its hidden map, unless it has changed since; raises ClientError."""
     row = await stored_row(services, table, item, side)
-    request = annotation_request(table, side, item, row.of(side.other), FLOOR)
+    request = annotation_request(table, side, item, row.of(side.other))
     try:
         await services.engine.call("UpdateItem", request)
     except Refused as refused:

@@ -31,17 +31,13 @@ class Server:
         *,
         host: str,
         port: int,
-        body_bytes_max: int = Bounds._field_defaults["body_bytes_max"],
-        connections_max: int = Bounds._field_defaults["connections_max"],
         bounds: Bounds | None = None,
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.handler = handler
         self.plain = PlainRequests()
-        self.bounds = bounds or Bounds(
-            body_bytes_max=body_bytes_max, connections_max=connections_max
-        )
+        self.bounds = bounds or Bounds()
         self._host = host
         self._port = port
         self._reuse_port = reuse_port

@@ -47,7 +47,7 @@ from dualwrite.core.settle import (
     unreached_error,
 )
 from dualwrite.core.spec import MigratedTable, Migration
-from dualwrite.core.stamps import FLOOR, HybridClock
+from dualwrite.core.stamps import HybridClock
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS, may_follow, vouch
 from dualwrite.proxy.health import NO_SIDE, Health
 from dualwrite.proxy.messages import Answer
@@ -264,7 +264,7 @@ async def restamped_foreign(
         return False
     log.warning("foreign stamp replaced", table=table.name, side=side.value)
     try:
-        await services.engine.call("UpdateItem", restamp_request(table, side, item, FLOOR))
+        await services.engine.call("UpdateItem", restamp_request(table, side, item))
     except Refused as refused:
         if not condition_failed(refused):
             raise single_error(refused) from refused

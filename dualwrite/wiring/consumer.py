@@ -4,7 +4,8 @@ from consumers.consumer import Consumer
 from consumers.mutations import Mutations
 from dualwrite.control.member import Member
 from dualwrite.core.ports import WorkQueue
-from dualwrite.settings import Role, Settings
+from dualwrite.core.records import Role
+from dualwrite.settings import Settings
 from dualwrite.wiring.process import Parts, run, running
 from dualwrite.wiring.queues import mutation_feed, work_queue
 from verifier.parts import PartWorker

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
+from dualwrite.core.records import Role
 from dualwrite.core.vouching import REQUEST_MARGIN_SECONDS
-from dualwrite.settings import Role, Settings
+from dualwrite.settings import Settings
 from dualwrite.wiring.process import Parts, new_process_id, run, running
 from dualwrite.wiring.queues import work_queue
 from verifier.gatekeeper import Gates

@@ -25,8 +25,9 @@ from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.control.member import Member
 from dualwrite.core.errors import DualwriteError
 from dualwrite.core.ports import Clock, Lane, Records
+from dualwrite.core.records import Role
 from dualwrite.core.spec import Migration
-from dualwrite.settings import Role, Settings
+from dualwrite.settings import Settings
 from dualwrite.starting import tried
 from dualwrite.wiring.clients import (
     CONTROL_CONNECTIONS_MAX,

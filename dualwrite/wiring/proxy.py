@@ -14,11 +14,12 @@ from dualwrite.control.member import Member
 from dualwrite.core.callers import Keyring
 from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.phases import Kind, Side
+from dualwrite.core.records import Role
 from dualwrite.proxy.front import Front
 from dualwrite.proxy.health import Health
 from dualwrite.proxy.proxy import Proxy
 from dualwrite.proxy.server import HttpReply, HttpRequest, Server
-from dualwrite.settings import Role, Settings
+from dualwrite.settings import Settings
 from dualwrite.wiring.process import Parts, port_in_use, run, running
 
 

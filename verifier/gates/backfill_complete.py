@@ -1,5 +1,6 @@
 """The past has been carried over."""
 
+from dualwrite.core.records import RUN
 from verifier.evidence import ABSENT, Evidence
 from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
 
@@ -14,7 +15,7 @@ def backfill_complete(seen: Evidence) -> Finding:
         return closed("no backfill has been started", see=for_table("backfill start", seen))
     if backfill.done:
         return opened(f"all {backfill.segments} segments of the backfill are done")
-    running = backfill.wanted == "run"
+    running = backfill.wanted == RUN
     return closed(
         f"{backfill.segments_done} of {backfill.segments} segments of the backfill are done"
         + ("" if running else " and it is paused"),

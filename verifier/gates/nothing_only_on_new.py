@@ -29,4 +29,4 @@ def _is_new_only(seen: Evidence, repair: Repair) -> bool:
         return True
     if not isinstance(seen.lead, AuditEntry) or repair.first_ms < seen.lead.at_ms:
         return False
-    return repair.reason.partition(":")[0] in ("refused", Reason.OVERSIZE)
+    return repair.reason.partition(":")[0] in (Reason.REFUSED, Reason.OVERSIZE)

@@ -12,7 +12,7 @@ from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
 class _Trouble(Enum):
     UNMAPPABLE = "rows that cannot be carried"
     UNDERIVABLE = "rows whose derived attributes cannot be made"
-    OTHER = "keys whose repair was given up"
+    OTHER = "keys listed for a reason that is not known here"
 
 
 def untransformable_accepted(seen: Evidence) -> Finding:
@@ -55,9 +55,9 @@ def _accepted(table: MigratedTable, trouble: _Trouble) -> bool:
 
 
 def _trouble(table: MigratedTable, repair: Repair) -> _Trouble:
-    """By the word before the colon, which is a ``Reason`` or ``refused`` (by the engine)."""
+    """By the word before the colon, which is a ``Reason``."""
     reason = repair.reason.partition(":")[0]
-    if reason == "refused" or reason == Reason.OVERSIZE:
+    if reason in (Reason.REFUSED, Reason.OVERSIZE):
         return _Trouble.UNMAPPABLE
     if reason not in set(Reason):
         return _Trouble.OTHER

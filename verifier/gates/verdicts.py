@@ -3,12 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dualwrite.core.records import GateVerdict, StreamProgress
+from dualwrite.core.records import CLOSED, OPEN, UNKNOWN, GateVerdict, StreamProgress
 from verifier.evidence import ABSENT, Evidence
-
-OPEN = "open"
-CLOSED = "closed"
-UNKNOWN = "unknown"
 
 
 class Finding(NamedTuple):

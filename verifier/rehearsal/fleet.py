@@ -16,6 +16,7 @@ PROXIES = ("proxy-1", "proxy-2")
 CONSUMERS = ("consumer-1", "consumer-2")
 CONTROLLER = "controller"
 READY_SECONDS_MAX = 45.0
+PREPARE_SECONDS_MAX = 120.0
 STARTS_MAX = 10
 """Of a process that others end before it works."""
 VERBS = {"proxy": "proxy", "consumer": "consume", "controller": "control"}
@@ -84,11 +85,11 @@ class Fleet:
         await self._launch(name)
         await self._ready(name)
 
-    async def prepare(self, timeout_seconds: float = 120.0) -> None:
+    async def prepare(self) -> None:
         """``dualwrite check --apply``: streams, new tables, control table. Raises ChildFailed."""
         command = (self._program, "check", *self._options, "--apply", "--json")
         child = await self._processes.start("check", command)
-        await child.succeed(timeout_seconds)
+        await child.succeed(PREPARE_SECONDS_MAX)
 
     async def _launch(self, name: str) -> None:
         role = name.split("-")[0]

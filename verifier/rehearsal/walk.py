@@ -163,12 +163,11 @@ class Walk:
             if in_vain >= SWEEPS_MAX:
                 raise StepFailed(f"{step.name}: {in_vain} sweeps found {drift_min} keys or more")
 
-    async def too_early(self, verb: str, argument: str = "") -> None:
+    async def too_early(self, verb: str) -> None:
         """Ask for what a closed gate must refuse."""
-        command = await self._command(verb, argument, self._stall_seconds_max)
+        command = await self._command(verb, "", self._stall_seconds_max)
         gates = tuple(sorted({f"{gate['gate']}: {gate['reason']}" for gate in command.gates}))
-        asked = f"{verb} {argument}".strip()
-        self.refusals.append(Refusal(asked, command.status, command.message, gates))
+        self.refusals.append(Refusal(verb, command.status, command.message, gates))
 
     async def drained(self, step: Step) -> None:
         """Wait until all that was written up to now is applied, on every stream. Raises
