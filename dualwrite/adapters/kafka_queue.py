@@ -17,6 +17,7 @@ import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.adapters.kafka_reader import LaneReader
 from dualwrite.adapters.kafka_shares import Message
 from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace, Topics, reached
@@ -64,7 +65,9 @@ class Sender:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = KafkaProducer(
+            self._producer = built(
+                KafkaProducer,
+                Connections(),
                 bootstrap_servers=list(self._place.servers),
                 enable_idempotence=True,
                 acks="all",

@@ -15,6 +15,7 @@ from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, OffsetAndMetada
 from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
+from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.adapters.kafka_shares import Message, Shares
 from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace
 from dualwrite.core.errors import EngineError
@@ -70,6 +71,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         self._arrived: list[Message] = []
         """Fetched, and not known yet to be of the topic whose id the group has."""
         self._consumer: KafkaConsumer | None = None
+        self._connections = Connections()
         self._joining = True
         self._stop = threading.Event()
         self._away = threading.Event()
@@ -151,7 +153,9 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
                 self._leave()
 
     def _connected(self, identity: str) -> KafkaConsumer:
-        consumer = KafkaConsumer(
+        consumer = built(
+            KafkaConsumer,
+            self._connections,
             bootstrap_servers=list(self._place.servers),
             group_id=self._group(identity),
             enable_auto_commit=False,
@@ -172,14 +176,14 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
 
     def _leave(self) -> None:
         consumer, self._consumer, self._arrived = self._consumer, None, []
-        if consumer is None:
-            return
-        for step in (self._commit, self._end_join, self._close):
-            try:
-                step(consumer)
-            except (KafkaError, OSError, ValueError, RuntimeError) as error:
-                log.info("group not left", topic=self._topic, error=type(error).__name__)
-            self._shares.forget()
+        if consumer is not None:
+            for step in (self._commit, self._end_join, self._close):
+                try:
+                    step(consumer)
+                except (KafkaError, OSError, ValueError, RuntimeError) as error:
+                    log.info("group not left", topic=self._topic, error=type(error).__name__)
+                self._shares.forget()
+        self._connections.end()
 
     def _end_join(self, consumer: KafkaConsumer) -> None:
         """The broker reads nothing of a connection while it holds back the answer to a join, so a

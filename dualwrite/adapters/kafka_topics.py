@@ -10,6 +10,7 @@ from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.core.errors import DualwriteError, Unreachable
 from dualwrite.core.ports import Lane
 
@@ -50,6 +51,7 @@ class Topics:
     def __init__(self, place: KafkaPlace) -> None:
         self._place = place
         self._admin: KafkaAdminClient | None = None
+        self._connections = Connections()
         self._lock = threading.Lock()
 
     def ensure(self, names: tuple[str, ...]) -> dict[str, str]:
@@ -88,13 +90,18 @@ class Topics:
 
     def close(self) -> None:
         with self._lock:
-            if self._admin is not None:
-                self._admin.close()
-                self._admin = None
+            admin, self._admin = self._admin, None
+            try:
+                if admin is not None:
+                    admin.close()
+            finally:
+                self._connections.end()
 
     def _client(self) -> KafkaAdminClient:
         if self._admin is None:
-            self._admin = KafkaAdminClient(
+            self._admin = built(
+                KafkaAdminClient,
+                self._connections,
                 bootstrap_servers=list(self._place.servers),
                 request_timeout_ms=REQUEST_MS,
                 bootstrap_timeout_ms=REQUEST_MS,
