@@ -90,8 +90,10 @@ class Worker:
                 for name, works in (await self._understood(jobs)).items():
                     await self._hands.settle(self._migration.by_name[name], works)
                 await self._queue.ack(jobs)
-            except DualwriteError as error:
-                log.warning("jobs are done again", error=type(error).__name__)
+            except Exception as error:
+                # Also a mistake of ours: a job that is in nobody's hands holds its partition back.
+                ours = not isinstance(error, DualwriteError)
+                log.warning("jobs are done again", error=type(error).__name__, exc_info=ours)
                 if self._clock.monotonic_seconds() - begun > self._pace.step_back_seconds:
                     await self._step_back()
                     return

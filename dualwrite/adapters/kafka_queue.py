@@ -15,7 +15,6 @@ from typing import TypeVar
 import orjson
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.adapters.kafka_reader import LaneReader
@@ -59,7 +58,7 @@ class Sender:
 
     def close(self) -> None:
         if self._producer is not None:
-            with contextlib.suppress(KafkaError, OSError, RuntimeError):
+            with contextlib.suppress(Exception):
                 self._producer.close(timeout=1.0)
             self._producer = None
 

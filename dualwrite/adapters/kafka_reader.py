@@ -18,7 +18,7 @@ from kafka.structs import MemberState
 from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.adapters.kafka_shares import Message, Shares
 from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace
-from dualwrite.core.errors import EngineError
+from dualwrite.core.errors import EngineError, Unreachable
 
 POLL_MS = 50
 """How long one poll waits for messages while some are held, which may be committed after it."""
@@ -41,6 +41,9 @@ REBALANCE_MS = 30_000
 READY_MAX = 400
 """Messages taken from the broker and not acknowledged; beyond, nothing more is fetched."""
 BACK_OFF_SECONDS = 0.5
+BROKEN_SECONDS = 5.0
+"""The same after an error that no broker is the cause of: it may come again with each membership,
+and every coming and going makes the others share the work out anew."""
 ID_CHECK_SECONDS = 2.0
 """Without a message, between two looks at whether the topic is still the one it was."""
 LEAVE_SECONDS_MAX = 4.0
@@ -52,7 +55,8 @@ log = structlog.get_logger()
 
 
 class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """``take`` and ``ack`` never block; ``start`` and ``stop`` do."""
+    """``take`` and ``ack`` never block; ``start`` and ``stop`` do. Whatever the library raises, the
+    thread joins again."""
 
     def __init__(
         self,
@@ -94,6 +98,9 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         self._shares.forget()
 
     def take(self, most: int) -> list[Message]:
+        """Up to so many messages. Raises Unreachable where nobody reads any more."""
+        if not self._stop.is_set() and not self._thread.is_alive():
+            raise Unreachable(f"the thread that reads {self._topic} has ended; restart the process")
         if most > 0:
             self._away.clear()
         return self._shares.take(most)
@@ -114,7 +121,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         if due and consumer is not None:
             try:
                 await consumer.commit_async(self._offsets(due))
-            except KafkaError as error:
+            except Exception as error:
                 log.info("work is done twice", topic=self._topic, error=type(error).__name__)
         self._shares.forget(numbers)
 
@@ -146,9 +153,13 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
                     continue
                 self._consumer = self._connected(identity)
                 self._read(self._consumer, identity, steps_back)
-            except (KafkaError, EngineError, OSError, ValueError, RuntimeError) as error:
+            except (KafkaError, EngineError, OSError) as error:
                 log.warning("queue not read", topic=self._topic, error=type(error).__name__)
                 self._stop.wait(BACK_OFF_SECONDS)
+            except Exception:
+                # The library's own mistakes end a membership, never the thread.
+                log.exception("queue not read", topic=self._topic)
+                self._stop.wait(BROKEN_SECONDS)
             finally:
                 self._leave()
 
@@ -180,7 +191,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
             for step in (self._commit, self._end_join, self._close):
                 try:
                     step(consumer)
-                except (KafkaError, OSError, ValueError, RuntimeError) as error:
+                except Exception as error:
                     log.info("group not left", topic=self._topic, error=type(error).__name__)
                 self._shares.forget()
         self._connections.end()

@@ -2,10 +2,11 @@
 
 import contextlib
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -23,6 +24,8 @@ RETENTION_MS_MIN = 24 * 3600 * 1000
 """Work that waits longer is put in again, but dead letters and mutations are read by people."""
 MESSAGE_BYTES_MIN = 64 * 1024
 """A dirty key is at most two key attributes, 3 KB."""
+
+log = structlog.get_logger()
 
 
 class WrongTopic(DualwriteError):
@@ -57,8 +60,7 @@ class Topics:
     def ensure(self, names: tuple[str, ...]) -> dict[str, str]:
         """Create what lacks, check all; the topics' ids by name. Raises WrongTopic, Unreachable."""
         topics = [self._place.topic(name) for name in names]
-        with self._lock, reached(self._place):
-            admin = self._client()
+        with self._asking() as admin:
             known = self._ids(admin, topics)
             missing = [topic for topic in topics if topic not in known]
             if missing:
@@ -72,30 +74,43 @@ class Topics:
 
     def ids(self, topics: tuple[str, ...]) -> dict[str, str]:
         """The ids of those that exist, by name. Raises Unreachable."""
-        with self._lock, reached(self._place):
-            return self._ids(self._client(), list(topics))
+        with self._asking() as admin:
+            return self._ids(admin, list(topics))
 
     def committed(self, group: str) -> list[tuple[int, int]]:
         """A group's partitions and the offset of each. Raises Unreachable."""
-        with self._lock, reached(self._place):
-            found = self._client().list_group_offsets(group).get(group, {})
+        with self._asking() as admin:
+            found = admin.list_group_offsets(group).get(group, {})
             return [(where.partition, commit.offset) for where, commit in found.items()]
 
     def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
         """The offset behind the last message of each partition. Raises Unreachable."""
         wanted = {TopicPartition(topic, one): OffsetSpec.LATEST for one in partitions}
-        with self._lock, reached(self._place):
-            found = self._client().list_partition_offsets(wanted)
+        with self._asking() as admin:
+            found = admin.list_partition_offsets(wanted)
             return {where.partition: seen.offset for where, seen in found.items()}
 
     def close(self) -> None:
         with self._lock:
-            admin, self._admin = self._admin, None
+            self._drop()
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[KafkaAdminClient]:
+        """The client, for one asker at a time. After an error another one is built: where the
+        library's thread ended, each later call would raise what ended it."""
+        with self._lock, reached(self._place):
             try:
-                if admin is not None:
-                    admin.close()
-            finally:
-                self._connections.end()
+                yield self._client()
+            except Exception:
+                self._drop()
+                raise
+
+    def _drop(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with contextlib.suppress(Exception):
+                admin.close()
+        self._connections.end()
 
     def _client(self) -> KafkaAdminClient:
         if self._admin is None:
@@ -159,7 +174,8 @@ def check(configs: Mapping[str, str | None], topic: str) -> None:
 
 
 class reached:  # noqa: N801  # reads as a phrase: with reached(place)
-    """Turns whatever the client library raises for an absent broker into Unreachable."""
+    """Turns whatever the client library raises into Unreachable: for an absent broker, and for a
+    mistake of its own, which is logged."""
 
     def __init__(self, place: KafkaPlace) -> None:
         self._place = place
@@ -168,6 +184,9 @@ class reached:  # noqa: N801  # reads as a phrase: with reached(place)
         return
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (KafkaError, OSError, TimeoutError)):
-            servers = ", ".join(self._place.servers)
-            raise Unreachable(f"Kafka at {servers}: {type(error).__name__}") from error
+        if not isinstance(error, Exception) or isinstance(error, DualwriteError):
+            return
+        if not isinstance(error, (KafkaError, OSError)):
+            log.error("the Kafka library failed", exc_info=error)
+        servers = ", ".join(self._place.servers)
+        raise Unreachable(f"Kafka at {servers}: {type(error).__name__}") from error

@@ -34,15 +34,16 @@ def work(number: int) -> Work:
 class Told:
     """Hands that write down what they are told to do; the first ``fails`` times they cannot."""
 
-    def __init__(self, fails: int = 0) -> None:
+    def __init__(self, fails: int = 0, error: Exception | None = None) -> None:
         self.fails = fails
+        self.error = error or LeaseExpired("no lease")
         self.works: list[Work] = []
 
     async def settle(self, table: MigratedTable, works: list[Work]) -> None:
         assert table is NOTES
         if self.fails:
             self.fails -= 1
-            raise LeaseExpired("no lease")
+            raise self.error
         self.works += works
 
 
@@ -65,11 +66,15 @@ def test_a_key_survives_its_journey() -> None:
     assert set(parcel.body) == {"table", "side", "token", "follower_stamp"}
 
 
-def test_keys_are_settled_once_a_worker_has_done_them() -> None:
-    """Also where the worker has to try again, as its lease had run out."""
+ERRORS = [LeaseExpired("no lease"), KeyError("a mistake of ours")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_keys_are_settled_once_a_worker_has_done_them(error: Exception) -> None:
+    """Also where the worker has to try again, as its lease had run out or it met a mistake."""
 
     async def go() -> None:
-        clock, lanes, hands = VirtualClock(), MemoryLanes(), Told(fails=2)
+        clock, lanes, hands = VirtualClock(), MemoryLanes(), Told(2, error)
         shared = SharedHands(MemoryQueue(lanes), clock, PACE)
         working = asyncio.create_task(a_worker(lanes, hands, clock).run())
         await clock.drive(shared.settle(NOTES, [work(1), work(2)]))
@@ -79,13 +84,14 @@ def test_keys_are_settled_once_a_worker_has_done_them() -> None:
     asyncio.run(go())
 
 
-def test_a_worker_that_cannot_work_leaves_it_to_others() -> None:
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_a_worker_that_cannot_work_leaves_it_to_others(error: Exception) -> None:
     """One that has lost its engine, but not its queue, holds up nobody for long."""
 
     async def go() -> None:
         clock, lanes = VirtualClock(), MemoryLanes()
         shared = SharedHands(MemoryQueue(lanes), clock, PACE)
-        broken = asyncio.create_task(a_worker(lanes, Told(fails=10**9), clock).run())
+        broken = asyncio.create_task(a_worker(lanes, Told(10**9, error), clock).run())
         settling = asyncio.create_task(shared.settle(NOTES, [work(1)]))
         await clock.advance(PACE.step_back_seconds / 2)
         hands = Told()
