@@ -1,15 +1,18 @@
 """Tells the mutation feed of each committed write, as the leader's stream shows it.
 
 At least once: a checkpoint waits until what it passes is told, and events carry an id that is the
-same each time. A feed that is away delays checkpoints, never the migration of data.
+same each time. A feed that is away delays checkpoints, never the migration of data; an event that
+is too long for it goes without its images, lest it stop all that come after it.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+import orjson
 import structlog
 
 from consumers.changes import Change
@@ -19,11 +22,14 @@ from consumers.prefix import Mark
 from dualwrite.core.errors import EngineError
 from dualwrite.core.items import Item, key_token, stamp_of, visible
 from dualwrite.core.phases import Mode, Side, TableState
-from dualwrite.core.ports import Clock, MutationFeed, Parcel
+from dualwrite.core.ports import Clock, FeedEvent, MutationFeed, Parcel
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stamps import FLOOR, Stamp
 
 BATCH_MAX = 500
+BATCH_BYTES_MAX = 1024 * 1024
+"""Told in one call, or one event that is longer: a call that fails is told again, all of it."""
+IMAGES = ("before", "after")
 
 log = structlog.get_logger()
 
@@ -55,7 +61,7 @@ class Mutations:
             "by_ttl": change.by_ttl,
         }
         if self.images:
-            body |= {"before": _visible(change.old), "after": _visible(change.new)}
+            body |= zip(IMAGES, (_visible(change.old), _visible(change.new)), strict=True)
         return Parcel(f"{table.name}/{key}", body)
 
 
@@ -91,15 +97,15 @@ class Teller:
         """Tell, for ever, in the order in which records came."""
         failures = 0
         while True:
-            batch = [self._waiting[at] for at in range(min(BATCH_MAX, len(self._waiting)))]
+            batch = self._batch()
             if not batch:
                 await self._clock.sleep(self._pace.apply_seconds)
                 continue
             try:
-                await self._feed.tell([event for event, _ in batch])
+                await self._feed.tell(batch)
             except EngineError as error:
                 failures += 1
-                log.warning("the mutation feed does not answer", error=str(error))
+                log.warning("the mutation feed was not told", error=str(error))
                 await self._effort.back_off(failures)
                 continue
             failures = 0
@@ -107,6 +113,27 @@ class Teller:
                 _, mark = self._waiting.popleft()
                 mark.held = False
             await asyncio.sleep(0)
+
+    def _batch(self) -> list[FeedEvent]:
+        """The next events, as short as the feed takes them now."""
+        bytes_max, sum_bytes = self._feed.event_bytes_max, 0
+        batch: list[FeedEvent] = []
+        for parcel, _ in islice(self._waiting, BATCH_MAX):
+            event = stored(parcel, bytes_max)
+            sum_bytes += event.size_bytes
+            if batch and sum_bytes > BATCH_BYTES_MAX:
+                break
+            batch.append(event)
+        return batch
+
+
+def stored(event: Parcel, bytes_max: int) -> FeedEvent:
+    """An event as the feed takes it: one that is too long says so instead of showing its images."""
+    whole = FeedEvent(event.key.encode(), orjson.dumps(event.body))
+    if whole.size_bytes <= bytes_max:
+        return whole
+    short = {name: value for name, value in event.body.items() if name not in IMAGES}
+    return FeedEvent(whole.key, orjson.dumps(short | {"images": "too large"}))
 
 
 def _tells(state: TableState, side: Side, change: Change) -> bool:

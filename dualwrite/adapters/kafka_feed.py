@@ -5,30 +5,40 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import orjson
-
-from dualwrite.adapters.kafka_queue import Sender
-from dualwrite.adapters.kafka_topics import KafkaPlace, Topics
-from dualwrite.core.ports import Parcel
+from dualwrite.adapters.kafka_queue import MESSAGE_BYTES_MAX, Sender
+from dualwrite.adapters.kafka_topics import MESSAGE_BYTES_MIN, KafkaPlace, TooLarge, Topics
+from dualwrite.core.ports import FeedEvent
 
 TOPIC = "mutations"
+HEADER_BYTES = 1024
+"""More than broker and library count in a message beside its key and value."""
 
 
 class KafkaFeed:
-    """A ``MutationFeed``; ``start`` before use."""
+    """A ``MutationFeed``; ``start`` before use. The topic's own settings say how long an event may
+    be; one that a broker refuses all the same halves that, for settings change."""
 
     def __init__(self, place: KafkaPlace) -> None:
         self._place = place
         self._sender = Sender(place)
         self._thread = ThreadPoolExecutor(1, "kafka feed")
+        self._message_bytes_max = MESSAGE_BYTES_MIN
+
+    @property
+    def event_bytes_max(self) -> int:
+        return self._message_bytes_max - HEADER_BYTES
 
     async def start(self) -> None:
         """Create and check the topic. Raises WrongTopic, Unreachable."""
         await self._in(self._ensure)
 
-    async def tell(self, events: Sequence[Parcel]) -> None:
-        messages = [(event.key.encode(), orjson.dumps(event.body)) for event in events]
-        await self._in(partial(self._send, messages))
+    async def tell(self, events: Sequence[FeedEvent]) -> None:
+        messages = [(event.key, event.body) for event in events]
+        try:
+            await self._in(partial(self._send, messages))
+        except TooLarge:
+            self._message_bytes_max = max(MESSAGE_BYTES_MIN, self._message_bytes_max // 2)
+            raise
 
     async def close(self) -> None:
         await self._in(self._sender.close)
@@ -44,5 +54,7 @@ class KafkaFeed:
         topics = Topics(self._place)
         try:
             topics.ensure((TOPIC,))
+            allowed = topics.message_bytes_max(self._place.topic(TOPIC))
+            self._message_bytes_max = min(allowed, MESSAGE_BYTES_MAX)
         finally:
             topics.close()

@@ -19,7 +19,7 @@ from kafka import KafkaProducer
 from dualwrite.adapters.kafka_clients import Connections, built
 from dualwrite.adapters.kafka_reader import LaneReader
 from dualwrite.adapters.kafka_shares import Message
-from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace, Topics, reached
+from dualwrite.adapters.kafka_topics import REQUEST_MS, KafkaPlace, TooLarge, Topics, reached
 from dualwrite.core.errors import EngineError
 from dualwrite.core.ports import Job, Lane, Parcel, Ticket
 
@@ -27,9 +27,14 @@ T = TypeVar("T")
 
 SENT_SECONDS_MAX = 10.0
 """After which a message that no broker acknowledged is given up by us; it may be in."""
+KEY_LENGTH_MAX = 1024
+"""Of the key of a message that nobody understands and that is too large to be kept whole."""
 OFFSETS_SECONDS = 0.05
 """Committed offsets are asked for no more often than this."""
 IDS_SECONDS = 2.0
+MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+"""Sent by us, where a topic allows it (1 MB unless somebody raised it): two images of an item of
+400 KB are hardly more than 6 MB as JSON."""
 
 log = structlog.get_logger()
 
@@ -42,8 +47,8 @@ class Sender:
         self._producer: KafkaProducer | None = None
 
     def send(self, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
-        """Send keyed messages; the partition and offset of each. Raises Unreachable, after which
-        any of them may be in."""
+        """Send keyed messages; the partition and offset of each. Raises TooLarge, Unreachable,
+        after which any of them may be in."""
         with reached(self._place):
             try:
                 producer = self._connected()
@@ -71,6 +76,7 @@ class Sender:
                 enable_idempotence=True,
                 acks="all",
                 linger_ms=2,
+                max_request_size=MESSAGE_BYTES_MAX,
                 allow_auto_create_topics=False,
                 max_block_ms=REQUEST_MS,
                 request_timeout_ms=REQUEST_MS,
@@ -127,7 +133,13 @@ class KafkaQueue:
             self._readers[job.lane].ack(int(job.ticket.place), job.ticket.number, job.claim)
 
     async def bury(self, parcel: Parcel, reason: str) -> None:
-        await self.put(Lane.DEAD, [Parcel(parcel.key, {"reason": reason, "parcel": parcel.body})])
+        try:
+            body = {"reason": reason, "parcel": parcel.body}
+            await self.put(Lane.DEAD, [Parcel(parcel.key, body)])
+        except TooLarge:
+            # It must not block its partition for that; none of ours is so long.
+            body = {"reason": f"{reason}; it is too large to be kept"}
+            await self.put(Lane.DEAD, [Parcel(parcel.key[:KEY_LENGTH_MAX], body)])
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:
         now = time.monotonic()

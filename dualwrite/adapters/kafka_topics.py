@@ -9,10 +9,15 @@ from typing import Any
 import structlog
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
 
 from dualwrite.adapters.kafka_clients import Connections, built
-from dualwrite.core.errors import DualwriteError, Unreachable
+from dualwrite.core.errors import DualwriteError, EngineError, Unreachable
 from dualwrite.core.ports import Lane
 
 REQUEST_MS = 5_000
@@ -30,6 +35,11 @@ log = structlog.get_logger()
 
 class WrongTopic(DualwriteError):
     """A topic exists whose settings would lose or reorder work; the message says which."""
+
+
+class TooLarge(EngineError):
+    """A message is longer than the topic, or we, allow. Nothing of it was stored, and nothing of it
+    ever will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +76,14 @@ class Topics:
             if missing:
                 self._create(admin, missing)
                 known = self._ids(admin, topics)
-            resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-            configs = admin.describe_configs(resources, config_filter="all")["topic"]
             for topic in topics:
-                check({name: seen.get("value") for name, seen in configs[topic].items()}, topic)
+                check(self._settings(admin, topic), topic)
             return known
+
+    def message_bytes_max(self, topic: str) -> int:
+        """How long a batch of a topic may be, with its headers. Raises Unreachable."""
+        with self._asking() as admin:
+            return int(self._settings(admin, topic)["max.message.bytes"] or 0)
 
     def ids(self, topics: tuple[str, ...]) -> dict[str, str]:
         """The ids of those that exist, by name. Raises Unreachable."""
@@ -125,6 +138,11 @@ class Topics:
             )
         return self._admin
 
+    def _settings(self, admin: KafkaAdminClient, topic: str) -> dict[str, str | None]:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+        return {name: seen.get("value") for name, seen in found.items()}
+
     def _create(self, admin: KafkaAdminClient, topics: list[str]) -> None:
         brokers = len(admin.describe_cluster()["brokers"])
         replicas = min(REPLICAS_WANTED, brokers)
@@ -175,7 +193,7 @@ def check(configs: Mapping[str, str | None], topic: str) -> None:
 
 class reached:  # noqa: N801  # reads as a phrase: with reached(place)
     """Turns whatever the client library raises into Unreachable: for an absent broker, and for a
-    mistake of its own, which is logged."""
+    mistake of its own, which is logged. A message that is too large is TooLarge."""
 
     def __init__(self, place: KafkaPlace) -> None:
         self._place = place
@@ -186,7 +204,9 @@ class reached:  # noqa: N801  # reads as a phrase: with reached(place)
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, Exception) or isinstance(error, DualwriteError):
             return
+        servers = ", ".join(self._place.servers)
+        if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
+            raise TooLarge(f"Kafka at {servers}: a message is larger than it takes") from error
         if not isinstance(error, (KafkaError, OSError)):
             log.error("the Kafka library failed", exc_info=error)
-        servers = ", ".join(self._place.servers)
         raise Unreachable(f"Kafka at {servers}: {type(error).__name__}") from error

@@ -255,10 +255,28 @@ class WorkQueue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One committed write as the feed stores it; those of one key keep their order."""
+
+    key: bytes
+    body: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.key) + len(self.body)
+
+
 class MutationFeed(Protocol):
     """Where committed writes are told, for others to consume."""
 
-    async def tell(self, events: Sequence[Parcel]) -> None:
+    @property
+    def event_bytes_max(self) -> int:
+        """The feed takes no longer event. Room for a write without its images, and it may shrink
+        when an event was refused."""
+        ...
+
+    async def tell(self, events: Sequence[FeedEvent]) -> None:
         """Store events durably, those of one key in order. Raises EngineError, after which any of
         them may be told, and all are told again."""
         ...

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -14,11 +15,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from consumers.mutations import Mutations
 from dualwrite.adapters.kafka_feed import KafkaFeed
 from dualwrite.adapters.kafka_queue import KafkaQueue
-from dualwrite.adapters.kafka_topics import WrongTopic
+from dualwrite.adapters.kafka_topics import TooLarge, WrongTopic
 from dualwrite.adapters.record_queue import RecordQueue
 from dualwrite.core import metric_names
 from dualwrite.core.phases import Side
-from dualwrite.core.ports import Lane, WorkQueue
+from dualwrite.core.ports import FeedEvent, Lane, Parcel, WorkQueue
 from tests.consumer_harness import QUICK, WAIT_SECONDS_MAX, Life, Mortal, World, note, run
 from tests.integration.test_consumers_share import Members, mortal
 from tests.kafka_local import Broker, kafka, own_broker
@@ -273,10 +274,87 @@ def test_the_feed_tells_each_committed_write_once_by_its_id(
     run(go())
 
 
-def told(broker: Broker, prefix: str) -> list[dict[str, Any]]:
-    """All that stands on the feed's topic."""
+def test_an_item_too_large_for_the_topic_holds_up_nobody(world: World, kafka: Broker) -> None:
+    """395 KB are over 1 MB as an event with images: it comes without them, and says so; what is
+    written before and after it comes whole, once each."""
+    large = note(2, text="x") | {"data": {"B": b"x" * 395_000}}
+
+    async def go() -> None:
+        feed = KafkaFeed(kafka.place(world.prefix + "large"))
+        await feed.start()
+        members = Members(world, "one")
+        consumer = world.consumer("one", feed=feed, mutations=Mutations(images=True))
+        for number in (1, 2, 2, 3):
+            world.mirrored(world.notes, large if number == 2 else note(number, text="a"))
+        async with world.consuming(consumer):
+            await world.drained()
+            await world.drained()
+        members.task.cancel()
+
+    run(go())
+    events = told(kafka, world.prefix + "large")
+    sizes = {event["key"]["note_id"]["S"][-1]: event.get("images") for event in events}
+    assert sizes == {"1": None, "2": "too large", "3": None}
+    assert len({event["id"] for event in events}) == len(events) == 4
+
+
+def test_the_topic_says_how_long_an_event_may_be(kafka: Broker, table_prefix: str) -> None:
+    """As its setting was at the start; one that is lowered later is found by refusals, which are no
+    sign that the broker is away."""
+    place = kafka.place(table_prefix + "room")
+    admin = KafkaAdminClient(bootstrap_servers=kafka.server)
+    topic = place.topic("mutations")
+
+    def set_bytes_max(bytes_max: int) -> None:
+        settings = {"max.message.bytes": str(bytes_max)}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+
+    def an_event(feed: KafkaFeed) -> FeedEvent:
+        return FeedEvent(b"k", orjson.dumps("x" * (feed.event_bytes_max - 3)))
+
+    async def go() -> None:
+        feed = KafkaFeed(place)
+        await feed.start()
+        assert 1_000_000 < feed.event_bytes_max < 1_048_576
+        await feed.tell([an_event(feed)])
+        set_bytes_max(3_000_000)
+        again = KafkaFeed(place)
+        await again.start()
+        assert again.event_bytes_max > 2_900_000
+        await again.tell([an_event(again)])
+        set_bytes_max(1_000_000)
+        for _ in range(2):
+            with pytest.raises(TooLarge):
+                await again.tell([an_event(again)])
+        await again.tell([an_event(again)])
+        await feed.close()
+        await again.close()
+
+    run(go())
+    admin.close()
+    assert [len(text) for text in told(kafka, place.prefix)][1] > 2_900_000
+
+
+def test_a_job_too_large_for_the_dead_letters_is_buried_in_short(
+    kafka: Broker, table_prefix: str
+) -> None:
+    """Else nobody could ever acknowledge it."""
+    place = kafka.place(table_prefix + "dead")
+
+    async def go() -> None:
+        queue = await joined(kafka, place.prefix)
+        await queue.bury(Parcel("k" * 2000, {"text": "x" * 1_100_000}), "no dirty key")
+        await queue.close()
+
+    run(go())
+    [letter] = told(kafka, place.prefix, Lane.DEAD.value)
+    assert letter == {"reason": "no dirty key; it is too large to be kept"}
+
+
+def told(broker: Broker, prefix: str, topic: str = "mutations") -> list[dict[str, Any]]:
+    """All that stands on a topic."""
     consumer = KafkaConsumer(
-        f"{prefix}.mutations",
+        f"{prefix}.{topic}",
         bootstrap_servers=broker.server,
         auto_offset_reset="earliest",
         enable_auto_commit=False,

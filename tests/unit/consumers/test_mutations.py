@@ -1,15 +1,24 @@
-"""Which records are told to the feed, and under which id."""
+"""Which records are told to the feed, under which id, and in which pieces."""
 
+import asyncio
+import json
 from itertools import product
+from random import Random
+from typing import Any
 
 import pytest
 
 from consumers.changes import Change
-from consumers.mutations import Mutations
+from consumers.effort import Effort
+from consumers.mutations import BATCH_BYTES_MAX, BATCH_MAX, Mutations, Teller
+from consumers.pace import Pace
+from consumers.prefix import Mark
 from dualwrite.core.items import Item
 from dualwrite.core.phases import Phase, Side, TableState
 from dualwrite.core.stamps import FLOOR, Stamp
 from tests.consumer_harness import a_migration
+from tests.fakes.clock import VirtualClock
+from tests.fakes.feed import MemoryFeed
 
 TASK: Item = {"list_id": {"S": "l1"}, "task_id": {"S": "t1"}}
 TASKS = a_migration("").by_name["tasks"]
@@ -63,3 +72,71 @@ def test_removals_that_no_stamp_tells_apart_have_ids_of_their_own() -> None:
     bare = Change("8", 1, TASK, TASK, None)
     ids = {told(change, Side.OLD, MIRROR) for change in (removed(FLOOR), removed(FLOOR, "9"), bare)}
     assert len(ids) == 3
+
+
+TAKES_BYTES = 1000
+PACE = Pace()
+
+
+def grown(number: int, length: int) -> Change:
+    """A write that makes an item so long."""
+    return Change(str(number), 1, TASK, TASK, TASK | {"text": {"S": "x" * length}})
+
+
+def told_by_teller(feed: MemoryFeed, changes: list[Change]) -> list[dict[str, Any]]:
+    """What the feed has of these once a teller with images has released all their marks."""
+
+    async def go() -> None:
+        clock = VirtualClock()
+        effort = Effort(clock, Random(1), PACE)
+        teller = Teller(feed, Mutations(images=True), clock, effort, PACE)
+        marks = [Mark(change.sequence, 1) for change in changes]
+        for change, mark in zip(changes, marks, strict=True):
+            teller.note(TASKS, Side.OLD, MIRROR, change, mark)
+        assert all(mark.held for mark in marks)
+        telling = asyncio.create_task(teller.run())
+        await clock.until(lambda: not any(mark.held for mark in marks))
+        telling.cancel()
+
+    asyncio.run(go())
+    return [json.loads(event.body) for call in feed.calls for event in call]
+
+
+def test_an_event_too_large_for_the_feed_is_told_without_its_images() -> None:
+    """It says so, keeps its place, and holds up nobody: not even those told with it come twice."""
+    feed = MemoryFeed(TAKES_BYTES)
+    events = told_by_teller(feed, [grown(1, 10), grown(2, TAKES_BYTES), grown(3, 20)])
+    assert feed.refusals == 0
+    assert [event["id"] for event in events] == [f"tasks/old/{number}" for number in (1, 2, 3)]
+    for event, length in ((events[0], 10), (events[2], 20)):
+        assert event["after"]["text"]["S"] == "x" * length
+        assert "images" not in event
+    assert events[1]["images"] == "too large"
+    assert events[1].keys() == (events[0].keys() - {"before", "after"}) | {"images"}
+
+
+def test_a_feed_that_takes_less_than_it_said_is_told_less() -> None:
+    """The settings of a topic change while consumers run."""
+    feed = MemoryFeed(TAKES_BYTES, says_bytes=TAKES_BYTES * 4)
+    events = told_by_teller(feed, [grown(1, TAKES_BYTES), grown(2, 10)])
+    assert feed.refusals == 2
+    assert [event.get("images") for event in events] == ["too large", None]
+
+
+@pytest.mark.parametrize("length", [BATCH_BYTES_MAX // 3, BATCH_BYTES_MAX * 2])
+def test_what_is_told_in_one_call_is_bounded_in_bytes(length: int) -> None:
+    """Unless it is one event: a call has only so much time, and what fails is told again whole."""
+    feed = MemoryFeed(BATCH_BYTES_MAX * 3)
+    told_by_teller(feed, [grown(number, length) for number in range(7)])
+    sizes = [sum(event.size_bytes for event in call) for call in feed.calls]
+    assert [len(call) for call in feed.calls] == (
+        [2, 2, 2, 1] if length < BATCH_BYTES_MAX else [1] * 7
+    )
+    assert all(size <= BATCH_BYTES_MAX for size in sizes) or length > BATCH_BYTES_MAX
+
+
+def test_what_is_told_in_one_call_is_bounded_in_number() -> None:
+    """Small events too."""
+    feed = MemoryFeed(TAKES_BYTES)
+    told_by_teller(feed, [grown(number, 1) for number in range(BATCH_MAX + 1)])
+    assert [len(call) for call in feed.calls] == [BATCH_MAX, 1]
