@@ -112,6 +112,7 @@ class Consumer:
             repairs, migration, reconciler, poison, consumers, clock, metrics, effort, pace, queue
         )
         self._stopped = False
+        self._stopping = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -137,15 +138,17 @@ class Consumer:
             await self.stop()
 
     async def stop(self) -> None:
-        """Stop reading and give the leases back, with what is applied; safe to repeat."""
+        """Stop reading and give the leases back, with what is applied; safe to repeat. Who asks
+        while it is under way, as ``run`` does itself, waits for it."""
         self._stopped = True
-        await self._end()
-        await self._backfill.stop()
-        await self._streams.stop()
-        if self._queue is not None:
-            await self._queue.close()
-        if self._feed is not None:
-            await self._feed.close()
+        async with self._stopping:
+            await self._end()
+            await self._backfill.stop()
+            await self._streams.stop()
+            if self._queue is not None:
+                await self._queue.close()
+            if self._feed is not None:
+                await self._feed.close()
 
     async def _end(self) -> None:
         for task in self._tasks:

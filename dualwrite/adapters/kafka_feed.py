@@ -23,6 +23,7 @@ class KafkaFeed:
         self._sender = Sender(place)
         self._thread = ThreadPoolExecutor(1, "kafka feed")
         self._message_bytes_max = MESSAGE_BYTES_MIN
+        self._closed = False
 
     @property
     def event_bytes_max(self) -> int:
@@ -41,6 +42,9 @@ class KafkaFeed:
             raise
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         await self._in(self._sender.close)
         self._thread.shutdown(wait=False)
 

@@ -41,8 +41,10 @@ async def _consumer(parts: Parts) -> None:
     async with running(parts, *works):
         parts.ready(Role.CONSUMER)
         await parts.stop.wait()
-        await consumer.stop()
-        await member.stop()
+        try:
+            await consumer.stop()
+        finally:
+            await member.stop()
 
 
 def _part_worker(parts: Parts, queue: WorkQueue, member: Member) -> PartWorker:

@@ -121,6 +121,25 @@ class Choosy(Mortal):
         return write
 
 
+def test_who_stops_a_consumer_that_stops_already_waits_for_it(world: World) -> None:
+    """A signal stops it twice, for what it runs stops it too: its shards are free when the second
+    one returns, whose caller closes what they are released over."""
+
+    async def go() -> None:
+        members = Members(world, "one")
+        consumer = world.consumer("one")
+        running = asyncio.create_task(consumer.run())
+        await world.drained()
+        assert set(owners(world)) == {"one"}
+        first, second = (asyncio.create_task(consumer.stop()) for _ in range(2))
+        await second
+        assert set(owners(world)) == {""}
+        await asyncio.gather(first, running)
+        members.task.cancel()
+
+    run(go())
+
+
 def first(world: World) -> set[str]:
     return {'[["S","aws-1#acme"],["S","n00001"]]'}
 
