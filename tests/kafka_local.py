@@ -1,6 +1,7 @@
 """A real Kafka broker, one KRaft node: fetched by Maven on request, like DynamoDB Local."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -64,6 +65,15 @@ class Broker:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def lose_everything(self) -> None:
         """A killed broker's disk is gone: all topics, all offsets."""

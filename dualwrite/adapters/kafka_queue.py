@@ -62,10 +62,15 @@ class Sender:
         return [(one.partition, one.offset) for one in stored]
 
     def close(self) -> None:
-        if self._producer is not None:
-            with contextlib.suppress(Exception):
-                self._producer.close(timeout=1.0)
-            self._producer = None
+        """End the producer; what it has not sent by then is given up."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.close(timeout=1.0)
+        except Exception:
+            # It waited for its messages in vain, and would leave its thread at them for ever.
+            producer._sender.force_close()
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
