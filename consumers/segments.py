@@ -1,10 +1,11 @@
 """Segments of a backfill as messages of the shared queue.
 
 The control table stays the truth: a message only says who should begin. So a message may be lost,
-repeated or late; whatever is not done and nobody's is offered again.
+repeated or late; whatever is not done and nobody's is offered again once the queue has it no
+longer.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from consumers.pace import Pace
 from dualwrite.core.ports import Clock, Job, Lane, Parcel, Ticket, WorkQueue
@@ -52,15 +53,25 @@ class SegmentDesk:
     async def offer(self, names: Iterable[str]) -> None:
         """Put segments on the queue that are free and not on it. Raises EngineError."""
         now = self._clock.monotonic_seconds()
-        wanted = [name for name in names if self._is_due(name, now)]
-        tickets = await self._queue.put(Lane.SEGMENTS, [Parcel(name, {}) for name in wanted])
-        self._offered |= {name: (ticket, now) for name, ticket in zip(wanted, tickets, strict=True)}
+        wanted = list(names)
+        still = [name for name in wanted if name in self._offered and self._is_old(name, now)]
+        due = [name for name in wanted if name not in self._offered] + await self._lost(still, now)
+        tickets = await self._queue.put(Lane.SEGMENTS, [Parcel(name, {}) for name in due])
+        self._offered |= {name: (ticket, now) for name, ticket in zip(due, tickets, strict=True)}
 
     def holds(self, name: str) -> bool:
         """Whether this process was given a segment."""
         return name in self._jobs
 
-    def _is_due(self, name: str, now: float) -> bool:
-        if name not in self._offered:
-            return True
+    def _is_old(self, name: str, now: float) -> bool:
         return now - self._offered[name][1] > self._pace.unsettled_seconds_max
+
+    async def _lost(self, names: Sequence[str], now: float) -> list[str]:
+        """Those that the queue has no longer; the others only wait in a line that is long. Raises
+        EngineError."""
+        if not names:
+            return []
+        waiting = {self._offered[name][0]: name for name in names}
+        standing = await self._queue.standing(Lane.SEGMENTS, waiting)
+        self._offered |= {waiting[ticket]: (ticket, now) for ticket in standing}
+        return [name for ticket, name in waiting.items() if ticket not in standing]

@@ -1,12 +1,14 @@
 """One sweep in many hands: segments of both sides as messages of the shared queue.
 
-The records stay the truth. Whoever is given a part owns its record by compare-and-set and renews
-it; a part whose record stands still, or which nobody began, is put on the queue again and begun
-anew, so that each part counts once. All parts compare under the leader that the message names.
+The records stay the truth: the sweep makes one for each part, and a message whose part has none is
+of a sweep that is over. Whoever is given a part owns its record by compare-and-set and renews it; a
+part whose record stands still, or which nobody began, is put on the queue again once the queue has
+it no longer, and begun anew, so that each part counts once. All parts compare under the leader that
+the message names.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,10 +28,12 @@ from dualwrite.core.ports import (
     Record,
     Records,
     RepairQueue,
+    Ticket,
     WorkQueue,
 )
 from dualwrite.core.records import SWEEP_PART, SweepPart, dump, load
 from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.gathering import gathered
 from verifier.holding import SILENCE_SECONDS, Holding, Silence, rest
 from verifier.passes import LeaderChanged, Passes, Tally
 from verifier.reading import TableReader
@@ -41,7 +45,10 @@ PARTS_MAX = 2
 CALLS_MAX = 4
 """Reads in flight at once, over all parts of a process."""
 UNBEGUN_SECONDS_MAX = 30.0
-"""A part that nobody has begun by then is put on the queue again."""
+"""After which the queue is asked for a part that nobody has begun; what it lost is put there
+again."""
+RECORDS_AT_ONCE = 16
+"""Records of parts made or removed at once."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +84,14 @@ def part_of(body: Mapping[str, Any]) -> Part:
         raise ValueError("no part of a sweep") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A part's newest message, and when the queue was known to have it."""
+
+    ticket: Ticket
+    at: float
+
+
 class SharedPasses:
     """The same as ``Passes``, by other hands; ``tally`` is what they have found so far."""
 
@@ -98,7 +113,8 @@ class SharedPasses:
         self._clock = clock
         self._leads = leads
         self._silence = Silence(clock)
-        self._offered: dict[str, float] = {}
+        self._begun = False
+        self._offers: dict[str, _Offer] = {}
         self._prefix = f"{table.name}/"
         self._parts = {
             part.name: part
@@ -112,57 +128,99 @@ class SharedPasses:
         }
 
     async def run(self) -> Tally:
-        """Share out, and wait. Raises LeaderChanged, LeaseExpired; an engine or queue that is away
-        is waited for, and who ordered the sweep says for how long."""
-        await self._forget(ours=False)
+        """Share out, and wait. Raises LeaderChanged, LeaseExpired, and StateConflict where another
+        began a sweep of the table; an engine or queue that is away is waited for, and who ordered
+        the sweep says for how long."""
+        try:
+            await self._until_done()
+        except (LeaderChanged, LeaseExpired):
+            await self._end()
+            raise
+        await self._end()
+        return self.tally
+
+    async def _until_done(self) -> None:
         while True:
             if not self._leads():
                 raise LeaderChanged
             try:
+                if not self._begun:
+                    await self._begin()
                 if await self._look():
-                    await self._forget(ours=True)
-                    return self.tally
+                    return
             except EngineError as error:
                 log.warning("parts of a sweep not seen to", error=str(error))
             await self._clock.sleep(POLL_SECONDS)
 
+    async def _begin(self) -> None:
+        """Only the parts of this sweep have records from here on. Raises EngineError."""
+        found = {record.name for record in await self._records.list(SWEEP_PART, self._prefix)}
+        await _each(self._forget, [name for name in found if name not in self._parts])
+        await _each(self._make, [name for name in self._parts if name not in found])
+        self._begun = True
+
+    async def _end(self) -> None:
+        """What is left of the messages finds no record, and is acknowledged without a look."""
+        with suppress(EngineError):  # the next sweep of the table removes them
+            await _each(self._forget, list(self._parts))
+
+    async def _make(self, name: str) -> None:
+        with suppress(StateConflict):  # it was made already, and the answer was lost
+            await self._records.write(SWEEP_PART, name, dump(SweepPart()), expected=0)
+
+    async def _forget(self, name: str) -> None:
+        """Whoever works on it learns it at its next renewal."""
+        await self._records.delete(SWEEP_PART, name, expected=None)
+
     async def _look(self) -> bool:
-        """Whether all is done; what is nobody's is put on the queue. Raises EngineError."""
+        """Whether all is done; what is nobody's is put on the queue. Raises EngineError,
+        StateConflict."""
         found = {
             record.name: record
             for record in await self._records.list(SWEEP_PART, self._prefix)
             if record.name in self._parts
         }
+        if len(found) < len(self._parts):
+            raise StateConflict("parts of a sweep were removed: another sweep of the table began")
         held = {name: load(SweepPart, record.value) for name, record in found.items()}
         self.tally = _sum(part.tally for part in held.values())
-        if len(held) == len(self._parts) and all(part.done for part in held.values()):
+        undone = [name for name, part in held.items() if not part.done]
+        if not undone:
             return True
-        due = [
+        new = [name for name in undone if name not in self._offers]
+        still = [
             name
-            for name in self._parts
-            if not (name in held and held[name].done) and self._is_due(name, found.get(name))
+            for name in undone
+            if name in self._offers and self._is_still(found[name], held[name])
         ]
-        await self._queue.put(Lane.SWEEPS, [self._parts[name].parcel for name in due])
-        now = self._clock.monotonic_seconds()
-        self._offered |= dict.fromkeys(due, now)
-        for name in due:
-            self._silence.forget(name)
+        due = new + await self._gone(still)
+        tickets = await self._queue.put(Lane.SWEEPS, [self._parts[name].parcel for name in due])
+        self._known(zip(due, tickets, strict=True))
         return False
 
-    def _is_due(self, name: str, record: Record | None) -> bool:
-        """Whether it is to be put on the queue: never yet, or in vain."""
-        if name not in self._offered:
-            return True
-        if record is not None:
+    def _is_still(self, record: Record, part: SweepPart) -> bool:
+        """Whether nobody works on a part, as far as its record tells."""
+        if part.owner:
             return self._silence.is_lost(record)
-        return self._clock.monotonic_seconds() - self._offered[name] > UNBEGUN_SECONDS_MAX
+        return self._clock.monotonic_seconds() - self._offers[record.name].at > UNBEGUN_SECONDS_MAX
 
-    async def _forget(self, *, ours: bool) -> None:
-        """Remove the records of other sweeps of the table, or also of this one."""
-        with suppress(EngineError, StateConflict):
-            for record in await self._records.list(SWEEP_PART, self._prefix):
-                if ours or record.name not in self._parts:
-                    await self._records.delete(SWEEP_PART, record.name, expected=record.version)
+    async def _gone(self, names: Sequence[str]) -> list[str]:
+        """Those whose message is lost, or was acknowledged though the part is not done. What waits
+        there is not put in twice, which would only lengthen the line. Raises EngineError."""
+        if not names:
+            return []
+        waiting = {self._offers[name].ticket: name for name in names}
+        settled = await self._queue.settled(Lane.SWEEPS, waiting)
+        standing = await self._queue.standing(Lane.SWEEPS, waiting.keys() - settled)
+        self._known((waiting[ticket], ticket) for ticket in standing)
+        return [name for ticket, name in waiting.items() if ticket not in standing]
+
+    def _known(self, offered: Iterable[tuple[str, Ticket]]) -> None:
+        """The queue has these now."""
+        now = self._clock.monotonic_seconds()
+        for name, ticket in offered:
+            self._offers[name] = _Offer(ticket, now)
+            self._silence.forget(name)
 
 
 class PartWorker:
@@ -237,13 +295,10 @@ class PartWorker:
         if not leads():
             return
         held = await self._records.read(SWEEP_PART, part.name)
-        if held is not None and not await self._is_nobodys(held):
+        if held is None or not await self._is_nobodys(held):
             return
-        before = SweepPart() if held is None else load(SweepPart, held.value)
-        mine = SweepPart(self._me, before.counter + 1)
-        record = await self._records.write(
-            SWEEP_PART, part.name, dump(mine), expected=held.version if held else 0
-        )
+        mine = SweepPart(self._me, load(SweepPart, held.value).counter + 1)
+        record = await self._records.write(SWEEP_PART, part.name, dump(mine), expected=held.version)
         phase = self._epochs.current(table.name).phase
         repairs = self._repairs if is_followed(table.kind, phase) else None
         passes = Passes(
@@ -260,10 +315,11 @@ class PartWorker:
                 await work
 
     async def _is_nobodys(self, held: Record) -> bool:
-        """Whether a part that somebody began is neither done nor worked on: a queue may tell twice
-        of one. Raises EngineError."""
-        if load(SweepPart, held.value).done:
-            return False
+        """Whether a part is neither done nor worked on: a queue may tell twice of one. Raises
+        EngineError."""
+        part = load(SweepPart, held.value)
+        if part.done or not part.owner:
+            return not part.done
         await self._clock.sleep(SILENCE_SECONDS)
         again = await self._records.read(held.kind, held.name)
         return again is not None and again.version == held.version
@@ -282,6 +338,12 @@ class PartWorker:
                 await holding.write(dump(mine))
         done = replace(mine, counter=mine.counter + 1, done=True, tally=asdict(work.result()))
         await holding.write(dump(done))
+
+
+async def _each(work: Callable[[str], Coroutine[Any, Any, None]], names: Sequence[str]) -> None:
+    """So many at once. Raises EngineError."""
+    for at in range(0, len(names), RECORDS_AT_ONCE):
+        await gathered(work(name) for name in names[at : at + RECORDS_AT_ONCE])
 
 
 def _sum(tallies: Iterable[Mapping[str, int]]) -> Tally:

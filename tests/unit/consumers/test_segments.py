@@ -64,6 +64,42 @@ def test_an_offer_that_was_lost_is_made_again() -> None:
     run(go())
 
 
+def test_a_line_that_is_long_is_not_made_longer() -> None:
+    """However long a segment waits there; those that were lost beside it are offered again."""
+
+    async def go() -> None:
+        lanes, clock = MemoryLanes(), VirtualClock()
+        one = desk(lanes, clock, "one")
+        await one.offer(NAMES)
+        lost = next(iter(lanes.waiting[Lane.SEGMENTS]))
+        del lanes.waiting[Lane.SEGMENTS][lost]
+        for _ in range(3):
+            await clock.advance(PACE.unsettled_seconds_max + 1)
+            await one.step(running=(), slots=0)
+            await one.offer(NAMES)
+        offered = [parcel.key for parcel in lanes.waiting[Lane.SEGMENTS].values()]
+        assert sorted(offered) == sorted(NAMES)
+
+    run(go())
+
+
+def test_a_segment_that_was_acknowledged_and_is_free_is_offered_again() -> None:
+    """Whoever was given it could not begin it."""
+
+    async def go() -> None:
+        lanes, clock = MemoryLanes(), VirtualClock()
+        one, two = desk(lanes, clock, "one"), desk(lanes, clock, "two")
+        await one.offer(NAMES[:1])
+        await two.step(running=(), slots=1)
+        await two.step(running=(), slots=0)
+        assert not lanes.waiting[Lane.SEGMENTS]
+        await one.step(running=(), slots=0)
+        await one.offer(NAMES[:1])
+        assert len(lanes.waiting[Lane.SEGMENTS]) == 1
+
+    run(go())
+
+
 def test_who_cannot_go_on_gives_his_segments_back() -> None:
     """One that has lost its engine for a while leaves them to others."""
 

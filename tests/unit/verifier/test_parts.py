@@ -1,18 +1,28 @@
 """A sweep in many hands: each part counts once, whoever dies, and nothing is proven without all."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import pytest
 
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Phase, Side
-from dualwrite.core.ports import Lane, Parcel
-from dualwrite.core.records import SWEEP, SWEEP_PART, SWEPT, SweepOrder, SweepResult, dump, load
+from dualwrite.core.ports import Lane, Parcel, Ticket
+from dualwrite.core.records import (
+    SWEEP,
+    SWEEP_PART,
+    SWEPT,
+    SweepOrder,
+    SweepPart,
+    SweepResult,
+    dump,
+    load,
+)
 from tests.fakes.clock import VirtualClock
 from tests.fakes.metrics import MemoryMetrics
-from tests.fakes.records import MemoryRecords
+from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import HeldStates, ListedParents, ListedRepairs, migration
 from tests.fakes.work_queue import MemoryLanes, MemoryQueue
 from verifier.holding import SILENCE_SECONDS
@@ -37,6 +47,16 @@ class Tables:
         return {"Items": []}
 
 
+class ToldQueue(MemoryQueue):
+    """Counts what is put."""
+
+    puts = 0
+
+    async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
+        self.puts += len(parcels)
+        return await super().put(lane, parcels)
+
+
 class Scene:
     """A sweeper that shares out, and as many workers as are wanted."""
 
@@ -48,10 +68,10 @@ class Scene:
         self.seconds = seconds
         self.own = Tables(self.clock, 0.0)
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.queue = ToldQueue(self.lanes, "sweeper")
         sweeper = Sweeper(
             self.own, self.records, migration(), self.epochs, ListedParents(), ListedRepairs(),
-            self.clock, MemoryMetrics(), process_id="sweeper",
-            queue=MemoryQueue(self.lanes, "sweeper"),
+            self.clock, MemoryMetrics(), process_id="sweeper", queue=self.queue,
         )  # fmt: skip
         self.tasks["sweeper"] = asyncio.create_task(sweeper.run())
         self.records.put(SWEEP, "boards", dump(SweepOrder("run-1", 0)))
@@ -135,8 +155,102 @@ def test_a_part_in_work_for_long_keeps_its_worker() -> None:
     on_scene(lambda: Scene(seconds=8 * SILENCE_SECONDS), go)
 
 
+def test_a_line_that_is_long_is_not_made_longer() -> None:
+    """A part that waits on the queue is not put there again, however long it waits; when the sweep
+    is over nothing of it is left to be read."""
+
+    async def go(scene: Scene) -> None:
+        one = scene.worker("one")
+        await scene.clock.until(scene.is_done, 3600)
+        assert scene.clock.monotonic_seconds() > 2 * UNBEGUN_SECONDS_MAX
+        assert scene.queue.puts == len(one.scans) == PARTS
+        assert not scene.lanes.waiting[Lane.SWEEPS]
+
+    on_scene(lambda: Scene(seconds=40.0), go)
+
+
+def test_what_is_left_of_a_sweep_that_is_over_is_not_compared() -> None:
+    """Nor of an attempt that was given up: its messages are acknowledged without a look."""
+
+    async def go(scene: Scene) -> None:
+        await scene.clock.until(lambda: len(scene.lanes.waiting[Lane.SWEEPS]) == PARTS)
+        left = [*scene.lanes.waiting[Lane.SWEEPS].values()]
+        scene.epochs.lease = False  # what was begun is begun again under the same leader
+        await scene.clock.advance(1.0)
+        scene.epochs.lease = True
+        await scene.clock.until(lambda: len(scene.lanes.waiting[Lane.SWEEPS]) == 2 * PARTS)
+        one = scene.worker("one")
+        await scene.clock.until(scene.is_done)
+        assert len(one.scans) == PARTS
+        await scene.queue.put(Lane.SWEEPS, left)
+        await scene.clock.advance(60)
+        assert len(one.scans) == PARTS
+        assert not scene.lanes.waiting[Lane.SWEEPS]
+
+    on_scene(Scene, go)
+
+
+def test_what_was_acknowledged_and_not_done_is_offered_again() -> None:
+    """A worker whose lease was out, or that broke, leaves parts that no message tells of."""
+
+    async def go(scene: Scene) -> None:
+        lazy = MemoryQueue(scene.lanes, "lazy")
+        await scene.clock.until(lambda: bool(scene.lanes.waiting[Lane.SWEEPS]))
+        jobs = await lazy.take(Lane.SWEEPS, PARTS)
+        begun = scene.records.seen(SWEEP_PART)[0]
+        scene.records.put(SWEEP_PART, begun.name, dump(SweepPart("lazy", 1)))
+        await lazy.ack(jobs)
+        one = scene.worker("one")
+        await scene.clock.until(lambda: len(one.scans) == 1)
+        assert scene.clock.monotonic_seconds() < 2 * SILENCE_SECONDS + 5
+        await scene.clock.until(scene.is_done)
+        assert scene.queue.puts == 2 * PARTS
+
+    on_scene(Scene, go)
+
+
+def test_a_sweeper_whose_parts_were_removed_is_not_in_the_way() -> None:
+    """Another began a sweep of the table while this process stood still: nothing of the old one is
+    put again, and it proves nothing."""
+
+    async def go(scene: Scene) -> None:
+        await scene.clock.until(lambda: len(scene.lanes.waiting[Lane.SWEEPS]) == PARTS)
+        for record in scene.records.seen(SWEEP_PART):
+            scene.records.forget(SWEEP_PART, record.name)
+        await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert not scene.result.clean
+        assert scene.queue.puts == PARTS
+        assert scene.records.seen(SWEEP_PART) == ()
+
+    on_scene(Scene, go)
+
+
+def test_a_control_table_that_fails_for_a_while_costs_time() -> None:
+    """Records of parts that could not be made or seen are made and seen later, and one whose making
+    nobody heard of is known again."""
+
+    async def go(scene: Scene) -> None:
+        faults = cycle([Fault.UNREACHABLE, Fault.LOST_ANSWER, Fault.LOST_REQUEST, None, None])
+
+        async def trouble(operation: str, kind: str, name: str) -> Fault | None:
+            return next(faults) if kind == SWEEP_PART else None
+
+        scene.records.hook = trouble
+        await scene.clock.advance(20)
+        scene.records.hook = None
+        one = scene.worker("one")
+        await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert scene.result.clean
+        assert scene.queue.puts == len(one.scans) == PARTS
+
+    on_scene(Scene, go)
+
+
 def test_the_parts_of_a_killed_worker_are_begun_anew() -> None:
-    """By another, after the silence; a part of nobody counts nothing."""
+    """By another, after the silence; a part of nobody counts nothing. The queue gives him what it
+    has still, so nothing is put there again."""
 
     async def go(scene: Scene) -> None:
         one = scene.worker("one")
@@ -145,7 +259,7 @@ def test_the_parts_of_a_killed_worker_are_begun_anew() -> None:
         scene.seconds = 0.1
         two = scene.worker("two")
         await scene.clock.until(scene.is_done)
-        assert len(two.scans) == PARTS
+        assert len(two.scans) == scene.queue.puts == PARTS
         assert scene.result is not None
         assert scene.result.clean
 
