@@ -7,13 +7,13 @@ dialect are answered out of what is taken off here.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from consumers.rate import Meter
 from dualwrite.core.errors import RETRYABLE, THROTTLED, OutcomeUnknown, Refused
 from dualwrite.core.items import OTHER, STAMP, Item, key_projection
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.settle import condition_failed
 from dualwrite.core.spec import TableSide
 from dualwrite.gathering import gathered
+from dualwrite.rate import Meter
 
 AT_ONCE = 16
 """Items that are cleaned side by side."""

@@ -9,7 +9,6 @@ from consumers.copy import Copied, Copier
 from consumers.effort import Effort
 from consumers.members import Consumers
 from consumers.pace import Pace
-from consumers.rate import Meter, read_units, write_units
 from consumers.statements import STATEMENTS_MAX
 from dualwrite.core import metric_names
 from dualwrite.core.capacity import READ_UNIT_BYTES
@@ -19,6 +18,7 @@ from dualwrite.core.phases import Kind
 from dualwrite.core.ports import Clock, Dynamo, Metrics
 from dualwrite.core.records import BackfillOrder, Segment
 from dualwrite.core.spec import MigratedTable
+from dualwrite.rate import Meter, read_units, write_units
 
 BATCHES_AT_ONCE = 2
 """Batches of one segment in flight together."""

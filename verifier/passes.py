@@ -1,7 +1,7 @@
 """One full comparison of a table: old against new, then what only new has, then the suspects."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +27,7 @@ from verifier.suspects import (
     suspect_of,
     verdict_of,
 )
+from verifier.throttling import patiently
 
 SEGMENTS = 4
 """Parallel scans a table and side."""
@@ -38,6 +39,9 @@ REPAIRS_MAX = 1_000
 """Keys one sweep puts on the repair queue: more drift than that is work for a backfill."""
 PARENTS_MAX = 16
 """Rows of one table that ask for their parents at once."""
+PARENT_SECONDS_MAX = 300.0
+"""How long a row waits for capacity for its parents. They are not waited for without end as the
+table itself is, for a look-up may scan their table from its beginning each time."""
 ITEMS_A_TURN = 25
 """Items compared before others on the event loop have their turn: about a millisecond's work."""
 ERRORS_MAX = 20
@@ -141,6 +145,7 @@ class Passes:
                     segment=segment,
                     segments=segments,
                     start=start,
+                    wanted=self._check_leader,
                     keys_only=side is Side.NEW,
                 )
             except EngineError as error:
@@ -183,7 +188,7 @@ class Passes:
     async def _with_new(self, items: Sequence[Item]) -> Iterable[tuple[Item, Item | None]]:
         """Each old item with the new one of its key. A key without a place on new has none."""
         keys = [self._translated(item, Side.OLD) for item in items]
-        found = await self._reader.get(self._table.new, [key for key in keys if key is not None])
+        found = await self._get(Side.NEW, keys)
         schema = self._table.new.keys
         return [
             (item, None if key is None else found.get(key_token(key, schema)))
@@ -193,8 +198,7 @@ class Passes:
     async def _compare_new_page(self, keys: Sequence[Item]) -> None:
         """Only new keys that old lacks are of interest: all others were compared before."""
         wanted = [self._translated(key, Side.NEW) for key in keys]
-        old_keys = [key for key in wanted if key is not None]
-        found = await self._reader.get(self._table.old, old_keys, keys_only=True)
+        found = await self._get(Side.OLD, wanted, keys_only=True)
         schema = self._table.old.keys
         for key, old_key in zip(keys, wanted, strict=True):
             if old_key is None or key_token(old_key, schema) not in found:
@@ -220,8 +224,17 @@ class Passes:
         return [found for found in decided if isinstance(found, Comparison)]
 
     async def _ask(self, old: Item | None, new: Item | None) -> Comparison:
+        def ask() -> Awaitable[Comparison]:
+            return answered(self._parents, judge, self._table, self._leader, old, new)
+
+        def wanted() -> None:
+            self._check_leader()
+            if self._clock.monotonic_seconds() - begun > PARENT_SECONDS_MAX:
+                raise EngineError("there was no capacity for look-ups of parents")
+
         async with self._asking:
-            return await answered(self._parents, judge, self._table, self._leader, old, new)
+            begun = self._clock.monotonic_seconds()
+            return await patiently(self._clock, wanted, ask)
 
     async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
         if verdict_of(comparison) is Verdict.MATCH:
@@ -261,7 +274,7 @@ class Passes:
             async with slots:
                 await self._look_at(batch, watched)
 
-        await asyncio.gather(*(look(batch) for batch in batches))
+        await gathered(look(batch) for batch in batches)
 
     async def _look_at(self, batch: Sequence[Suspect], watched: dict[Suspect, Watched]) -> None:
         try:
@@ -289,13 +302,24 @@ class Passes:
         if self._table.kind is Kind.IN_PLACE:
             return [(old, None) for old in await self._read(Side.OLD, olds)]
         news = [suspect.key_on(self._table, Side.NEW) for suspect in batch]
-        both = await asyncio.gather(self._read(Side.OLD, olds), self._read(Side.NEW, news))
+        both = await gathered([self._read(Side.OLD, olds), self._read(Side.NEW, news)])
         return list(zip(*both, strict=True))
 
     async def _read(self, side: Side, keys: Sequence[Key | None]) -> list[Item | None]:
-        table_side = self._table.side(side)
-        found = await self._reader.get(table_side, [key for key in keys if key is not None])
-        return [None if key is None else found.get(key_token(key, table_side.keys)) for key in keys]
+        found = await self._get(side, keys)
+        schema = self._table.side(side).keys
+        return [None if key is None else found.get(key_token(key, schema)) for key in keys]
+
+    async def _get(
+        self, side: Side, keys: Sequence[Key | None], *, keys_only: bool = False
+    ) -> dict[str, Item]:
+        """By token; no key, no item."""
+        return await self._reader.get(
+            self._table.side(side),
+            [key for key in keys if key is not None],
+            wanted=self._check_leader,
+            keys_only=keys_only,
+        )
 
     async def _repair(self, suspect: Suspect, reason: str) -> None:
         """Queue a key. A full queue or an unreachable one is no reason to stop a sweep: what is

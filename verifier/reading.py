@@ -1,17 +1,20 @@
 """Reads of whole tables for the verifier: pages of a scan, and batches of keys, both consistent.
 
-Every wait and retry is bounded: a read that keeps failing raises, so that it can be counted as
-"nothing proven" rather than be taken for an absent item.
+A read that keeps failing raises, so that it can be counted as "nothing proven" rather than be taken
+for an absent item. Only a lack of capacity is waited out, for as long as the answer is wanted.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from dualwrite.core.errors import (
     RETRYABLE,
-    EngineError,
+    THROTTLED,
     OutcomeUnknown,
     Refused,
     Unreachable,
@@ -20,14 +23,17 @@ from dualwrite.core.items import Item, Key, key_projection, key_token
 from dualwrite.core.ports import Clock, Dynamo
 from dualwrite.core.spec import TableSide
 from verifier.page_size import PageSize
+from verifier.throttling import ReadPace, Wanted, patiently, pause_seconds, units_of
 
 TRIES_MAX = 6
-"""Sends of one read; with the pauses below it gives up after about 3 seconds."""
-PAUSE_SECONDS = 0.1
+"""Sends of one read that nobody answers: it gives up after 3 seconds of pauses."""
 BATCH_KEYS_MAX = 100
 """AWS: BatchGetItem retrieves "up to 100 items" a call."""
-ROUNDS_MAX = 40
-"""Calls for one batch of keys: 16 MB a call and 400 KB an item need 3; throttling needs more."""
+FULL_UNITS = 128.0
+"""Read units of 512 KB. AWS leaves keys over where an answer grows beyond 1 MB of a partition, and
+an item may have 400 KB: an answer that cost less left them over for want of capacity."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,27 @@ class Page:
     """ExclusiveStartKey of the page after it; None after the last."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An engine's answer, what was asked for it, and how long the engine took."""
+
+    asked: int
+    """Items."""
+    body: dict[str, Any]
+    seconds: float
+
+
 class TableReader:
-    """Consistent reads, never more than ``calls_max`` of them at once."""
+    """Consistent reads, never more than ``calls_max`` of them at once. Once a table has throttled,
+    its reads keep to a pace that it bears."""
 
     def __init__(self, dynamo: Dynamo, clock: Clock, *, calls_max: int) -> None:
         self._dynamo = dynamo
         self._clock = clock
         self._calls = asyncio.Semaphore(calls_max)
         self._size = PageSize()
+        self._paces: dict[str, ReadPace] = defaultdict(lambda: ReadPace(clock))
+        """By physical table."""
 
     async def page(
         self,
@@ -55,66 +74,110 @@ class TableReader:
         segment: int,
         segments: int,
         start: Mapping[str, Any] | None,
+        wanted: Wanted,
         keys_only: bool = False,
     ) -> Page:
-        """One page of a parallel scan. Raises EngineError."""
-        asked = self._size.items
-        request: dict[str, Any] = {
+        """One page of a parallel scan. Raises EngineError, and what ``wanted`` does."""
+        fixed: dict[str, Any] = {
             "TableName": side.name,
             "ConsistentRead": True,
-            "Limit": asked,
             "Segment": segment,
             "TotalSegments": segments,
         }
         if start:
-            request["ExclusiveStartKey"] = start
+            fixed["ExclusiveStartKey"] = start
         if keys_only:
-            request |= key_projection(side.keys)
-        answer, seconds = await self._call("Scan", request)
-        items = tuple(answer.get("Items", ()))
-        self._size.took(asked, len(items), seconds)
-        return Page(items, answer.get("LastEvaluatedKey") or None)
+            fixed |= key_projection(side.keys)
+        pace = self._paces[side.name]
+
+        def ask() -> tuple[int, dict[str, Any]]:
+            asked = pace.items("Scan", self._size.items)
+            return asked, fixed | {"Limit": asked}
+
+        answer = await self._answer(side, "Scan", ask, wanted)
+        items = tuple(answer.body.get("Items", ()))
+        self._size.took(answer.asked, len(items), answer.seconds)
+        pace.spend("Scan", len(items), units_of(answer.body, items))
+        return Page(items, answer.body.get("LastEvaluatedKey") or None)
 
     async def get(
-        self, side: TableSide, keys: Sequence[Key], *, keys_only: bool = False
+        self,
+        side: TableSide,
+        keys: Sequence[Key],
+        *,
+        wanted: Wanted,
+        keys_only: bool = False,
     ) -> dict[str, Item]:
         """The items that exist under at most 100 distinct ``keys``, by key token.
 
-        Raises EngineError.
+        Raises EngineError, and what ``wanted`` does.
         """
         assert len(keys) <= BATCH_KEYS_MAX, "callers go by batches"
         found: dict[str, Item] = {}
-        wanted: dict[str, Any] = {"ConsistentRead": True}
-        if keys_only:
-            wanted |= key_projection(side.keys)
+        fixed = {"ConsistentRead": True} | (key_projection(side.keys) if keys_only else {})
         waiting: list[Key] = list(keys)
-        if not waiting:
-            return found
-        for calls in range(ROUNDS_MAX):
-            request = {"RequestItems": {side.name: wanted | {"Keys": waiting}}}
-            answer, _ = await self._call("BatchGetItem", request)
-            items = answer.get("Responses", {}).get(side.name, ())
-            found.update((key_token(item, side.keys), item) for item in items)
-            waiting = answer.get("UnprocessedKeys", {}).get(side.name, {}).get("Keys", [])
-            if not waiting:
-                return found
-            if not items:
-                await self._clock.sleep(min(PAUSE_SECONDS * 2**calls, 1.0))
-        raise EngineError(f"{len(waiting)} keys of {side.name} were never processed")
+        pace = self._paces[side.name]
 
-    async def _call(
-        self, operation: str, request: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], float]:
-        """The answer, and how many seconds the engine took for it. Raises EngineError."""
+        def ask() -> tuple[int, dict[str, Any]]:
+            asked = pace.items("BatchGetItem", len(waiting))
+            return asked, {"RequestItems": {side.name: fixed | {"Keys": waiting[:asked]}}}
+
+        refusals = 0
+        while waiting:
+            answer = await self._answer(side, "BatchGetItem", ask, wanted)
+            items = answer.body.get("Responses", {}).get(side.name, [])
+            found.update((key_token(item, side.keys), item) for item in items)
+            left = answer.body.get("UnprocessedKeys", {}).get(side.name, {}).get("Keys", [])
+            processed = answer.asked - len(left)
+            units = units_of(answer.body, items) if processed else 0.0
+            pace.spend("BatchGetItem", processed, units)
+            waiting = [*left, *waiting[answer.asked :]]
+            if left and units < FULL_UNITS:
+                self._slow_down(side, pace)
+            refusals = 0 if processed else refusals + 1
+            if refusals:
+                await self._clock.sleep(pause_seconds(refusals))
+                wanted()
+        return found
+
+    async def _answer(
+        self,
+        side: TableSide,
+        operation: str,
+        ask: Callable[[], tuple[int, dict[str, Any]]],
+        wanted: Wanted,
+    ) -> _Answer:
+        """Send what ``ask`` gives: less, where the table bears less. Raises EngineError, and what
+        ``wanted`` does."""
+        pace = self._paces[side.name]
+        return await patiently(
+            self._clock,
+            wanted,
+            lambda: self._sent(operation, ask, pace),
+            lambda: self._slow_down(side, pace),
+        )
+
+    async def _sent(
+        self, operation: str, ask: Callable[[], tuple[int, dict[str, Any]]], pace: ReadPace
+    ) -> _Answer:
+        """Raises EngineError: at once for a refusal that stays, or that is for want of capacity."""
         for tries in range(1, TRIES_MAX + 1):
+            await pace.ready()
             try:
                 async with self._calls:
+                    asked, request = ask()
+                    request["ReturnConsumedCapacity"] = "TOTAL"
                     sent = self._clock.monotonic_seconds()
-                    answer = await self._dynamo.call(operation, request)
-                    return answer, self._clock.monotonic_seconds() - sent
+                    with pace.sending(operation, asked):
+                        answer = await self._dynamo.call(operation, request)
+                    return _Answer(asked, answer, self._clock.monotonic_seconds() - sent)
             except (Refused, Unreachable, OutcomeUnknown) as error:
-                final = isinstance(error, Refused) and error.code not in RETRYABLE
+                final = isinstance(error, Refused) and error.code not in RETRYABLE - THROTTLED
                 if final or tries == TRIES_MAX:
                     raise
-            await self._clock.sleep(PAUSE_SECONDS * 2 ** (tries - 1))
+            await self._clock.sleep(pause_seconds(tries))
         raise AssertionError("the last try returns or raises")
+
+    def _slow_down(self, side: TableSide, pace: ReadPace) -> None:
+        if pace.throttled():
+            log.warning("sweep slows down: no capacity", physical=side.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.core.errors import EngineError
+from dualwrite.core.errors import EngineError, Refused
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.ports import Lane, Parcel, Ticket
 from dualwrite.core.records import (
@@ -309,6 +309,34 @@ def test_what_was_compared_under_another_leader_does_not_count() -> None:
         assert len(one.scans) >= PARTS + 2
 
     on_scene(lambda: Scene(seconds=5.0), go)
+
+
+def test_a_part_that_waits_for_capacity_ends_with_its_sweep() -> None:
+    """It keeps its worker for as long as it is wanted, and nobody asks the table after that."""
+
+    async def go(scene: Scene) -> None:
+        tables = scene.worker("one")
+        calls = 0
+
+        async def call(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+            nonlocal calls
+            calls += 1
+            raise Refused("ThrottlingException", "Rate exceeded", 400, {})
+
+        tables.call = call  # type: ignore[method-assign]
+        await scene.clock.advance(600)
+        assert scene.queue.puts == PARTS
+        assert not scene.is_done()
+        await scene.kill("sweeper")
+        for record in scene.records.seen(SWEEP_PART):
+            scene.records.forget(SWEEP_PART, record.name)
+        await scene.clock.advance(10)
+        asked = calls
+        await scene.clock.advance(600)
+        assert calls == asked
+        assert not scene.lanes.waiting[Lane.SWEEPS]
+
+    on_scene(Scene, go)
 
 
 def test_an_error_in_one_part_proves_nothing_for_all() -> None:

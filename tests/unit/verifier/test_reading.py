@@ -1,4 +1,5 @@
-"""Reads: bounded, sent again where that may help, and never taken for absence when they fail."""
+"""Reads: sent again where that may help, waited for where capacity lacks, and never taken for
+absence when they fail."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, Unreacha
 from dualwrite.core.items import key_token
 from tests.fakes.clock import VirtualClock
 from tests.fakes.verifying import boards, text
-from verifier.reading import ROUNDS_MAX, TRIES_MAX, TableReader
+from verifier.reading import TRIES_MAX, TableReader
+from verifier.throttling import PAUSE_SECONDS_MAX
 
 SIDE = boards().old
 KEYS = [text(endpoint_id="acme-prod", board_id=f"b{n}") for n in range(5)]
@@ -44,11 +46,24 @@ def one_at_a_time(request: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
+class NotWanted(Exception):
+    """Nobody waits any more."""
+
+
+def for_an_hour(clock: VirtualClock) -> Callable[[], None]:
+    def wanted() -> None:
+        if clock.monotonic_seconds() > 3600:
+            raise NotWanted
+
+    return wanted
+
+
 def get(engine: Engine) -> dict[str, Any]:
     clock = VirtualClock()
 
     async def go() -> dict[str, Any]:
-        return await clock.drive(TableReader(engine, clock, calls_max=2).get(SIDE, KEYS))
+        reader = TableReader(engine, clock, calls_max=2)
+        return await clock.drive(reader.get(SIDE, KEYS, wanted=for_an_hour(clock)), 7200)
 
     return asyncio.run(go())
 
@@ -60,16 +75,22 @@ def test_unprocessed_keys_are_asked_for_again() -> None:
     assert engine.calls == len(KEYS)
 
 
-def test_keys_that_are_never_processed_are_an_error() -> None:
-    """The rounds are bounded, and their end is no absence."""
+def later(request: Mapping[str, Any]) -> dict[str, Any]:
+    raise Refused("ProvisionedThroughputExceededException", "later", 400, {})
 
-    def nothing(request: Mapping[str, Any]) -> dict[str, Any]:
-        return {"UnprocessedKeys": request["RequestItems"]}
 
-    engine = Engine(nothing)
-    with pytest.raises(EngineError):
+def nothing(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"UnprocessedKeys": request["RequestItems"]}
+
+
+@pytest.mark.parametrize("answer", [later, nothing])
+def test_capacity_is_waited_for_as_long_as_it_is_wanted(answer: Answer) -> None:
+    """An engine that refuses, or leaves over all keys of a batch, is asked ever more rarely: a few
+    hundred times in an hour. The end of the wait is no absence."""
+    engine = Engine(answer)
+    with pytest.raises(NotWanted):
         get(engine)
-    assert engine.calls == ROUNDS_MAX
+    assert 3600 / PAUSE_SECONDS_MAX <= engine.calls < 3600 / PAUSE_SECONDS_MAX + 10
 
 
 @pytest.mark.parametrize(
@@ -77,7 +98,7 @@ def test_keys_that_are_never_processed_are_an_error() -> None:
     [
         Unreachable("no connection"),
         OutcomeUnknown("no answer"),
-        Refused("ThrottlingException", "later", 400, {}),
+        Refused("LimitExceededException", "later", 400, {}),
     ],
 )
 def test_a_read_is_sent_again_but_not_for_ever(error: EngineError) -> None:
@@ -111,7 +132,10 @@ def test_reads_in_flight_are_bounded() -> None:
     async def go() -> None:
         reader = TableReader(engine, VirtualClock(), calls_max=3)
         await asyncio.gather(
-            *(reader.page(SIDE, segment=n, segments=20, start=None) for n in range(20))
+            *(
+                reader.page(SIDE, segment=n, segments=20, start=None, wanted=lambda: None)
+                for n in range(20)
+            )
         )
 
     asyncio.run(go())

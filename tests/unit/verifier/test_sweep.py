@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from dualwrite.core.errors import Refused
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
     BACKFILL,
@@ -212,6 +213,36 @@ def test_a_sweep_that_breaks_proves_nothing() -> None:
         await scene.clock.until(scene.is_done)
         assert scene.result is not None
         assert scene.result.errors > 0
+        await scene.end()
+
+    asyncio.run(go())
+
+
+def test_a_table_without_capacity_is_waited_for() -> None:
+    """For minutes, under the eyes of another sweeper: once the table answers the run ends clean,
+    and nothing was given up meanwhile."""
+
+    async def go() -> None:
+        scene = Scene()
+        answered = scene.engine.call
+        free = False
+
+        async def call(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+            if not free:
+                raise Refused("ProvisionedThroughputExceededException", "later", 400, {})
+            return await answered(operation, request)
+
+        scene.engine.call = call  # type: ignore[method-assign]
+        scene.start("one")
+        scene.start("two")
+        scene.order()
+        await scene.clock.advance(300)
+        assert not scene.is_done()
+        free = True
+        await scene.clock.until(scene.is_done)
+        assert scene.result is not None
+        assert scene.result.clean
+        assert scene.engine.scans == 8  # four segments, two sides
         await scene.end()
 
     asyncio.run(go())

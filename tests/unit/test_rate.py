@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from consumers.rate import CUT_SECONDS, Meter, read_units, write_units
+from dualwrite.rate import CUT_SECONDS, Meter, read_units, write_units
 from tests.fakes.clock import VirtualClock
 
 CALL = 10.0

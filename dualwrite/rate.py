@@ -23,7 +23,7 @@ PACE_SECONDS = 1.0
 class Meter:
     """A token bucket that may go into debt: what costs more than it holds is let through once it is
     not empty, and whoever comes next waits for that. Throttling halves the pace, which recovers by
-    itself: so the copy takes what others leave, and finds out how much that is."""
+    itself: so whoever goes by it takes what others leave, and finds out how much that is."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
