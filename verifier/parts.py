@@ -39,6 +39,8 @@ from verifier.passes import LeaderChanged, Passes, Tally
 from verifier.reading import TableReader
 
 POLL_SECONDS = 0.5
+PARTS_A_LOOK = 200
+"""A look reads the records of all parts: with more of them it is taken more rarely."""
 RENEW_SECONDS = 1.0
 PARTS_MAX = 2
 """Parts of one process at a time."""
@@ -126,6 +128,7 @@ class SharedPasses:
                 ),
             )
         }
+        self._poll_seconds = POLL_SECONDS * max(1.0, len(self._parts) / PARTS_A_LOOK)
 
     async def run(self) -> Tally:
         """Share out, and wait. Raises LeaderChanged, LeaseExpired, and StateConflict where another
@@ -150,7 +153,7 @@ class SharedPasses:
                     return
             except EngineError as error:
                 log.warning("parts of a sweep not seen to", error=str(error))
-            await self._clock.sleep(POLL_SECONDS)
+            await self._clock.sleep(self._poll_seconds)
 
     async def _begin(self) -> None:
         """Only the parts of this sweep have records from here on. Raises EngineError."""

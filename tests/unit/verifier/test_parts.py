@@ -11,9 +11,11 @@ from dualwrite.core.errors import EngineError, Refused
 from dualwrite.core.phases import Phase, Side
 from dualwrite.core.ports import Lane, Parcel, Ticket
 from dualwrite.core.records import (
+    BACKFILL,
     SWEEP,
     SWEEP_PART,
     SWEPT,
+    BackfillOrder,
     SweepOrder,
     SweepPart,
     SweepResult,
@@ -167,6 +169,27 @@ def test_a_line_that_is_long_is_not_made_longer() -> None:
         assert not scene.lanes.waiting[Lane.SWEEPS]
 
     on_scene(lambda: Scene(seconds=40.0), go)
+
+
+def test_a_sweep_of_many_parts_does_not_wear_out_the_control_table() -> None:
+    """Two thousand records are looked at every five seconds, and a part whose worker is killed is
+    begun anew all the same."""
+
+    async def go(scene: Scene) -> None:
+        scene.records.put(BACKFILL, "boards", dump(BackfillOrder("fill-1", "run", 1_000, 0)))
+        await scene.clock.until(lambda: len(scene.lanes.waiting[Lane.SWEEPS]) == 2_000)
+        scene.records.calls.clear()
+        one = scene.worker("one")
+        await scene.clock.advance(60)
+        assert scene.records.calls.count(("list", SWEEP_PART, "boards/")) <= 13
+        assert len(one.scans) > 2
+        await scene.kill("one")
+        begun = {tuple(scan) for scan in one.scans}
+        two = scene.worker("two")
+        await scene.clock.until(lambda: bool(begun & {tuple(scan) for scan in two.scans}))
+        assert scene.queue.puts == 2_000
+
+    on_scene(lambda: Scene(seconds=20.0), go)
 
 
 def test_what_is_left_of_a_sweep_that_is_over_is_not_compared() -> None:
