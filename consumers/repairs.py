@@ -12,8 +12,17 @@ from consumers.pace import Pace
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.core import metric_names
+from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Kind, Side
-from dualwrite.core.ports import Clock, Metrics, RepairStore, WaitingRepair, WorkQueue
+from dualwrite.core.ports import (
+    Clock,
+    Lane,
+    Metrics,
+    Parcel,
+    RepairStore,
+    WaitingRepair,
+    WorkQueue,
+)
 from dualwrite.core.records import Repair
 from dualwrite.core.spec import Migration
 
@@ -89,11 +98,21 @@ class RepairWorker:
             self._pace.repair_back_off_seconds,
             self._pace.repair_back_off_seconds_max,
         )
-        log.warning("repair failed", table=table.name, attempts=repair.attempts + 1)
-        if self._queue is not None and repair.attempts + 1 == self._pace.repair_attempts_told:
-            reason = f"repair failed {repair.attempts + 1} times: {repair.reason}"
-            await self._queue.bury(parcel_of(table.name, Work(dirty)), reason)
+        attempts = repair.attempts + 1
+        log.warning("repair failed", table=table.name, attempts=attempts)
         await self._repairs.retry_later(entry, delay)
+        if self._queue is not None and attempts == self._pace.repair_attempts_told:
+            reason = f"repair failed {attempts} times: {repair.reason}"
+            await self._tell(self._queue, parcel_of(table.name, Work(dirty)), reason)
+
+    async def _tell(self, queue: WorkQueue, parcel: Parcel, reason: str) -> None:
+        """Leave a copy with the dead letters; where that fails the repair waits all the same."""
+        try:
+            await queue.bury(parcel, reason)
+        except EngineError as error:
+            log.warning("a repair is not with the dead letters", error=str(error))
+        else:
+            self._metrics.add(metric_names.QUEUE_JOBS, Lane.DEAD.value, "buried")
 
     def _show(self, entries: tuple[WaitingRepair, ...]) -> None:
         waiting: dict[tuple[str, bool], int] = defaultdict(int)

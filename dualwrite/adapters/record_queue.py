@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby
 
+import structlog
+
 from dualwrite.adapters.shared_listing import SharedListing
 from dualwrite.core.errors import EngineError, StateConflict
 from dualwrite.core.ports import Clock, Job, Lane, Parcel, Record, Records, Ticket
@@ -25,11 +27,11 @@ RENEW_SECONDS = SILENCE_SECONDS / 3
 WRITES_MAX = 16
 """Records written at once."""
 DEAD_MAX = 1_000
-"""Dead letters kept; beyond, the newest are only counted."""
+"""About so many dead letters are kept; what comes later is only logged and counted."""
+FULL_SECONDS = 60.0
+"""Until a lane of dead letters that was full is looked at again: somebody may have emptied it."""
 
-
-class TooMany(EngineError):
-    """The lane of dead letters is full."""
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class RecordQueue:
         """By name: the version last seen, and since when."""
         self._writing = asyncio.Semaphore(WRITES_MAX)
         self._lanes = {lane: SharedListing(records, clock, WORK, f"{lane.value}/") for lane in Lane}
+        self._full_until = float("-inf")
 
     async def put(self, lane: Lane, parcels: Sequence[Parcel]) -> tuple[Ticket, ...]:
         if not parcels:
@@ -112,9 +115,12 @@ class RecordQueue:
         await gathered(self._tend(claim) for claim in claims)
 
     async def bury(self, parcel: Parcel, reason: str) -> None:
-        dead = await self._records.list(WORK, f"{Lane.DEAD.value}/")
-        if len(dead) >= DEAD_MAX:
-            raise TooMany(f"{DEAD_MAX} dead letters wait already")
+        if self._clock.monotonic_seconds() < self._full_until:
+            return
+        if len(await self._lanes[Lane.DEAD].look()) >= DEAD_MAX:
+            log.warning("no more dead letters are kept", kept=DEAD_MAX)
+            self._full_until = self._clock.monotonic_seconds() + FULL_SECONDS
+            return
         await self._store(Lane.DEAD, QueuedWork(parcel.key, parcel.body, reason=reason))
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:

@@ -233,7 +233,8 @@ class WorkQueue(Protocol):
         ...
 
     async def bury(self, parcel: Parcel, reason: str) -> None:
-        """Keep a copy with the dead letters. Raises EngineError."""
+        """Keep a copy with the dead letters, or none where too many lie there already: it is for
+        people to look at, and nobody's work depends on it. Raises EngineError."""
         ...
 
     async def settled(self, lane: Lane, tickets: Collection[Ticket]) -> frozenset[Ticket]:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from dualwrite.adapters.record_queue import (
+    DEAD_MAX,
+    FULL_SECONDS,
     RENEW_SECONDS,
     SILENCE_SECONDS,
     WRITES_MAX,
@@ -14,7 +16,7 @@ from dualwrite.adapters.record_queue import (
 )
 from dualwrite.core.errors import Unreachable
 from dualwrite.core.ports import Job, Lane, Parcel
-from dualwrite.core.records import WORK
+from dualwrite.core.records import WORK, QueuedWork, dump
 from tests.fakes.clock import VirtualClock
 from tests.fakes.records import Fault, MemoryRecords
 
@@ -186,5 +188,27 @@ def test_an_acknowledgement_that_did_not_arrive_is_made_again() -> None:
         await scene.clock.advance(RENEW_SECONDS * 1.1)
         await scene.take(0)
         assert scene.parcels == 0
+
+    run(go())
+
+
+def test_dead_letters_that_are_too_many_are_not_kept_and_harm_nobody() -> None:
+    """Nor is the lane listed for each of them; once somebody has emptied it, new ones are kept."""
+
+    async def go() -> None:
+        scene = Scene()
+        prefix = f"{Lane.DEAD.value}/"
+        for number in range(DEAD_MAX):
+            scene.records.put(WORK, f"{prefix}k{number}/1-x", dump(QueuedWork("k", {})))
+        for _ in range(20):
+            await scene.clock.drive(scene.queue.bury(Parcel("bad", {}), "nobody understands it"))
+        assert len(scene.records.seen(WORK, prefix)) == DEAD_MAX
+        assert sum(operation == "list" for operation, _, _ in scene.records.calls) == 1
+        for record in scene.records.seen(WORK, prefix):
+            scene.records.forget(WORK, record.name)
+        await scene.clock.advance(FULL_SECONDS)
+        await scene.clock.drive(scene.queue.bury(Parcel("bad", {}), "nobody understands it"))
+        [kept] = scene.records.seen(WORK, prefix)
+        assert kept.value["reason"] == "nobody understands it"
 
     run(go())
