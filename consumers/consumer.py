@@ -71,7 +71,7 @@ class Consumer:
         self._pace = pace
         self._effort = effort = Effort(clock, random or Random(process_id), pace)
         consumers = Consumers(clock, process_id)
-        poison = Poison(repairs)
+        self._poison = poison = Poison(repairs)
         bypasses = Bypasses(records, clock, metrics)
         reconciler = Reconciler(dynamo, records, epochs, parents, poison, metrics, effort)
         own = OwnHands(reconciler, repairs)
@@ -121,6 +121,7 @@ class Consumer:
             self._streams.step,
             self._backfill.step,
             self._repairs.step,
+            self._poison.look,
         ]
         works = [self._keep_stepping(step) for step in steps]
         works += [applier.run() for applier in self._appliers.values()]

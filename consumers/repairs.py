@@ -1,6 +1,7 @@
 """The worker of the repair queue: tries what is due, forgets what is cured, backs off otherwise."""
 
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
@@ -25,9 +26,6 @@ from dualwrite.core.ports import (
 )
 from dualwrite.core.records import Repair
 from dualwrite.core.spec import Migration
-
-BATCH_MAX = 400
-"""Repairs tried between two looks at the queue."""
 
 log = structlog.get_logger()
 
@@ -59,24 +57,43 @@ class RepairWorker:
         self._effort = effort
         self._pace = pace
         self._queue = queue
+        self._after = ""
+        self._cured: set[str] = set()
+        """Of the present page."""
+        self._waiting: Counter[str] = Counter()
+        self._oldest_ms: dict[str, int] = {}
 
     async def step(self) -> None:
-        """Try what is due and falls to this consumer. Raises EngineError, LeaseExpired."""
-        self._poison.asking()
-        entries = await self._repairs.waiting()
-        self._poison.refresh(entries)
-        self._show(entries)
+        """A round through the queue: try what is due and falls to this consumer, page by page, so
+        that the whole queue is read once for all that is due on it. Raises EngineError,
+        LeaseExpired; then the next step goes on behind the page at which that happened."""
+        while True:
+            page = await self._repairs.waiting(self._after)
+            if not self._after:
+                self._waiting.clear()
+                self._oldest_ms.clear()
+            self._after = page.next
+            self._cured = set()
+            try:
+                await self._effort.together(self._repair, self._due(page.entries))
+            finally:
+                self._count(page.entries)
+                if not page.next:
+                    self._show()
+            if not page.next:
+                return
+
+    def _due(self, entries: Sequence[WaitingRepair]) -> list[WaitingRepair]:
+        """The longest due first."""
         now_ms = self._clock.wall_ms()
         due = [
             entry
             for entry in entries
-            if not entry.repair.poison
-            and self._is_due(entry.repair, now_ms)
+            if self._is_due(entry.repair, now_ms)
             and entry.repair.table in self._migration.by_name
             and self._consumers.is_mine(entry.name)
         ]
-        due.sort(key=lambda entry: entry.repair.next_ms)
-        await self._effort.together(self._repair, due[:BATCH_MAX])
+        return sorted(due, key=lambda entry: entry.repair.next_ms)
 
     def _is_due(self, repair: Repair, now_ms: int) -> bool:
         """Whether its time has come. One that is further away than any back-off was written down
@@ -91,7 +108,10 @@ class RepairWorker:
         dirty = renamed(table, side, repair.token)
         result = await self._reconciler.reconcile(table, Work(dirty))
         if result is not Result.FAILED:
+            if repair.listed and result is not Result.LEFT:
+                await self._poison.clear(table.name, dirty, ask=True)
             await self._repairs.done(entry)
+            self._cured.add(entry.name)
             return
         delay = self._effort.jittered(
             repair.attempts,
@@ -114,23 +134,18 @@ class RepairWorker:
         else:
             self._metrics.add(metric_names.QUEUE_JOBS, Lane.DEAD.value, "buried")
 
-    def _show(self, entries: tuple[WaitingRepair, ...]) -> None:
-        waiting: dict[tuple[str, bool], int] = defaultdict(int)
-        oldest: dict[str, int] = {}
+    def _count(self, entries: Sequence[WaitingRepair]) -> None:
         for entry in entries:
-            repair = entry.repair
-            waiting[repair.table, repair.poison] += 1
-            if not repair.poison:
-                first_ms = oldest.get(repair.table, repair.first_ms)
-                oldest[repair.table] = min(first_ms, repair.first_ms)
+            if entry.name not in self._cured:
+                table, first_ms = entry.repair.table, entry.repair.first_ms
+                self._waiting[table] += 1
+                self._oldest_ms[table] = min(first_ms, self._oldest_ms.get(table, first_ms))
+
+    def _show(self) -> None:
         now_ms = self._clock.wall_ms()
         for table in self._migration.by_name:
-            for poison in (False, True):
-                self._metrics.set(
-                    metric_names.REPAIRS_WAITING,
-                    table,
-                    str(poison).lower(),
-                    value=float(waiting[table, poison]),
-                )
-            age = (now_ms - oldest.get(table, now_ms)) / 1000
+            counts = (("false", self._waiting[table]), ("true", self._poison.count(table)))
+            for poison, count in counts:
+                self._metrics.set(metric_names.REPAIRS_WAITING, table, poison, value=count)
+            age = (now_ms - self._oldest_ms.get(table, now_ms)) / 1000
             self._metrics.set(metric_names.REPAIRS_AGE_SECONDS, table, value=max(0.0, age))

@@ -21,9 +21,12 @@ from dualwrite.core.items import Item, KeyAttribute, KeySchema, key_of, key_toke
 from dualwrite.core.phases import Kind, Phase, Side, TableState
 from dualwrite.core.records import (
     BACKFILL,
+    POISON,
+    REPAIR,
     SEGMENT,
     STREAM,
     BackfillOrder,
+    Repair,
     Segment,
     StreamProgress,
     dump,
@@ -243,6 +246,14 @@ class World:
     def stream(self, table: MigratedTable, side: Side) -> StreamProgress | None:
         found = {r.name: r for r in self.records.seen(STREAM)}.get(f"{table.name}/{side.value}")
         return None if found is None else load(StreamProgress, found.value)
+
+    def listed(self) -> list[Repair]:
+        """What waits for a person."""
+        return [load(Repair, record.value) for record in self.records.seen(POISON)]
+
+    def waiting(self) -> list[Repair]:
+        """What waits for its next try."""
+        return [load(Repair, record.value) for record in self.records.seen(REPAIR)]
 
     def order_backfill(
         self, table: MigratedTable, *, run: str = "run-1", wanted: str = "run", segments: int = 2,

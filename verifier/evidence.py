@@ -4,6 +4,7 @@ A read that fails leaves its field None: unknown, which opens nothing. What was 
 there is ABSENT, which is knowledge.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,7 +20,7 @@ from dualwrite.core.records import (
     BIG_TRANSACTIONS,
     BYPASS,
     MEMBER,
-    REPAIR,
+    POISON,
     STREAM,
     SWEPT,
     AuditEntry,
@@ -35,6 +36,7 @@ from dualwrite.core.records import (
 )
 from dualwrite.core.spec import MigratedTable
 from dualwrite.core.stillness import Stillness
+from dualwrite.queued import pages, waiting_repairs
 
 T = TypeVar("T")
 
@@ -82,6 +84,19 @@ class BackfillSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class PoisonKind:
+    """All that gates ask of a key that cannot be made equal. There may be a great many keys, of
+    few kinds."""
+
+    side: str
+    """In whose words the key is named."""
+    reason: str
+    """The word before the colon, which is a ``Reason`` or ``refused`` (by the engine)."""
+    since_lead: bool = False
+    """Listed since new took the lead."""
+
+
+@dataclass(frozen=True, slots=True)
 class RepairsSeen:
     """The repair queue of one table."""
 
@@ -89,7 +104,8 @@ class RepairsSeen:
     """Keys that wait to be made equal, poison not counted."""
     oldest_ms: int
     """When the oldest of them was queued; 0 for none."""
-    poison: tuple[Repair, ...] = ()
+    poison: Mapping[PoisonKind, int] | None = None
+    """How many keys of each kind cannot be made equal; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +165,15 @@ async def gather(
     *,
     apart: bool = False,
     spec: str = "",
+    poison: bool = True,
 ) -> Evidence:
     """Read everything the gates may ask for; never raises for a record that cannot be read.
 
-    ``stillness`` is the judge's own, of the streams' records, and learns from this look.
+    ``stillness`` is the judge's own, of the streams' records, and learns from this look. Without
+    ``poison`` that list is not read, for it may be long.
     """
     name = table.name
+    lead = await _known(_lead(records, state))
     return Evidence(
         table=table,
         state=state,
@@ -171,10 +190,10 @@ async def gather(
         },
         ages_seconds={side: stillness.age_seconds(f"{name}/{side.value}") for side in table.sides},
         barrier=await _known(_one(records, BARRIER, name, Barrier)),
-        repairs=await _known(_repairs(records, name)),
+        repairs=await _known(_repairs(records, name, lead, poison)),
         bypass=await _known(_one(records, BYPASS, name, Bypass)),
         big_transactions=await _known(_big_transactions(records, name)),
-        lead=await _known(_lead(records, state)),
+        lead=lead,
     )
 
 
@@ -212,14 +231,22 @@ async def _backfill(records: Records, table: str) -> BackfillSeen | Absent:
     return BackfillSeen(order.scan, seen.segments, seen.segments_done, order.wanted)
 
 
-async def _repairs(records: Records, table: str) -> RepairsSeen:
-    found = [load(Repair, record.value) for record in await records.list(REPAIR, f"{table}/")]
-    waiting = [repair for repair in found if not repair.poison]
-    return RepairsSeen(
-        waiting=len(waiting),
-        oldest_ms=min((repair.first_ms for repair in waiting), default=0),
-        poison=tuple(repair for repair in found if repair.poison),
-    )
+async def _repairs(
+    records: Records, table: str, lead: AuditEntry | Absent | None, poison: bool
+) -> RepairsSeen:
+    waiting, oldest_ms = await waiting_repairs(records, table)
+    if not poison:
+        return RepairsSeen(waiting, oldest_ms)
+    # In this order: a key that is found to be poison is listed before its repair is forgotten.
+    kinds: Counter[PoisonKind] = Counter()
+    async for entries in pages(records, POISON, f"{table}/"):
+        kinds.update(_kind(load(Repair, record.value), lead) for record in entries)
+    return RepairsSeen(waiting, oldest_ms, kinds)
+
+
+def _kind(repair: Repair, lead: AuditEntry | Absent | None) -> PoisonKind:
+    since_lead = isinstance(lead, AuditEntry) and repair.first_ms >= lead.at_ms
+    return PoisonKind(repair.side, repair.reason.partition(":")[0], since_lead)
 
 
 async def _big_transactions(records: Records, table: str) -> BigTransactions | Absent:

@@ -6,7 +6,7 @@ from dualwrite.core.records import STREAM, GateVerdict
 from dualwrite.core.spec import MigratedTable, Migration
 from dualwrite.core.stillness import Stillness
 from verifier.evidence import Policy, gather
-from verifier.gates import COPY, gates_of_move, gates_of_reads
+from verifier.gates import ABOUT_POISON, COPY, gates_of_move, gates_of_reads
 from verifier.gates.verdicts import Gate, judged
 
 WATCH_SECONDS = 2.5
@@ -70,6 +70,6 @@ class Gates:
             return ()
         seen = await gather(
             self._records, table, state, self._clock.wall_ms(), self._stillness, self._policy,
-            apart=self._apart, spec=self._spec,
+            apart=self._apart, spec=self._spec, poison=not ABOUT_POISON.isdisjoint(gates),
         )  # fmt: skip
         return tuple(judged(gate, seen) for gate in gates)

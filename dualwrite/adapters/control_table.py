@@ -8,14 +8,22 @@ what makes the lost one harmless: it may still be on its way, and fails once the
 
 import secrets
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import orjson
 
 from dualwrite.adapters.clock import SystemClock
 from dualwrite.core.client_tokens import EXPIRES
-from dualwrite.core.errors import EngineError, OutcomeUnknown, Refused, SpecError, StateConflict
-from dualwrite.core.ports import Clock, Dynamo, Record
+from dualwrite.core.errors import (
+    THROTTLED,
+    EngineError,
+    OutcomeUnknown,
+    Refused,
+    SpecError,
+    StateConflict,
+)
+from dualwrite.core.ports import Clock, Dynamo, Page, Record
 from dualwrite.core.settle import condition_failed
 
 SENDS_MAX = 4
@@ -23,6 +31,12 @@ SENDS_MAX = 4
 RACES_MAX = 32
 """Tries of a write over "whatever is there" while others keep changing it."""
 CREATE_SECONDS_MAX = 60.0
+PAGE_RECORDS = 200
+"""Of one ``page``: so few that what their reader makes of them holds up nobody for long."""
+ASKS_MAX = 4
+"""Of one part of a list while the engine has no capacity, lest the other parts be for nothing."""
+ASK_AGAIN_SECONDS = 0.05
+"""Doubled with each further time."""
 
 _KEYS = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
 
@@ -31,7 +45,8 @@ class ControlTable:
     """The control table of one migration.
 
     A version never comes back: that of a new record is random, so one that was deleted and
-    created anew cannot be taken for its predecessor. Transient refusals surface as EngineError.
+    created anew cannot be taken for its predecessor. Transient refusals surface as EngineError,
+    those of a list after a few tries.
     """
 
     def __init__(
@@ -79,6 +94,22 @@ class ControlTable:
         return None if item is None else _record(item)
 
     async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
+        request = self._query(kind, prefix)
+        records: list[Record] = []
+        while True:
+            page = await self._ask(request)
+            records += page.entries
+            if not page.next:
+                return tuple(records)
+            request["ExclusiveStartKey"] = _key(kind, page.next)
+
+    async def page(self, kind: str, prefix: str = "", after: str = "") -> Page[Record]:
+        request = self._query(kind, prefix) | {"Limit": PAGE_RECORDS}
+        if after:
+            request["ExclusiveStartKey"] = _key(kind, after)
+        return await self._ask(request)
+
+    def _query(self, kind: str, prefix: str) -> dict[str, Any]:
         request: dict[str, Any] = {
             "TableName": self._table,
             "ConsistentRead": True,
@@ -88,14 +119,20 @@ class ControlTable:
         if prefix:
             request["KeyConditionExpression"] += " AND begins_with(sk, :prefix)"
             request["ExpressionAttributeValues"][":prefix"] = {"S": prefix}
-        records: list[Record] = []
-        while True:
-            page = await self._dynamo.call("Query", request)
-            records += [_record(item) for item in page.get("Items", ())]
-            start = page.get("LastEvaluatedKey")
-            if not start:
-                return tuple(records)
-            request["ExclusiveStartKey"] = start
+        return request
+
+    async def _ask(self, request: Mapping[str, Any]) -> Page[Record]:
+        for ask in count(1):
+            try:
+                answer = await self._dynamo.call("Query", request)
+                break
+            except Refused as error:
+                if error.code not in THROTTLED or ask == ASKS_MAX:
+                    raise
+                await self._clock.sleep(ASK_AGAIN_SECONDS * 2 ** (ask - 1))
+        last = answer.get("LastEvaluatedKey")
+        records = tuple(_record(item) for item in answer.get("Items", ()))
+        return Page(records, last["sk"]["S"] if last else "")
 
     async def write(
         self, kind: str, name: str, value: Mapping[str, Any], *, expected: int | None

@@ -1,6 +1,6 @@
 """What the control table says of a migration, as the JSON-ready answer of ``dualwrite status``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dualwrite.copied import newest
@@ -10,18 +10,17 @@ from dualwrite.core.ports import Record, Records
 from dualwrite.core.records import (
     BYPASS,
     QUARANTINE,
-    REPAIR,
     STATE,
     STREAM,
     SWEPT,
     BackfillOrder,
     Bypass,
-    Repair,
     StreamProgress,
     SweepResult,
     load,
 )
 from dualwrite.core.spec import MigratedTable
+from dualwrite.queued import Queued, queued
 
 
 async def state_of(records: Records, table: str) -> TableState:
@@ -53,7 +52,7 @@ async def table_overview(records: Records, table: MigratedTable, now_ms: int) ->
             for side in table.sides
         },
         "drift": sweep_overview(swept),
-        "repairs": repairs_overview(await records.list(REPAIR, f"{table.name}/"), now_ms),
+        "repairs": repairs_overview(await queued(records, table.name), now_ms),
         "bypass_writes": load(Bypass, bypass.value).count if bypass else 0,
         "quarantined": len(await records.list(QUARANTINE, f"{table.name}/")),
     }
@@ -124,15 +123,12 @@ def sweep_overview(record: Record | None) -> dict[str, Any] | None:
     }
 
 
-def repairs_overview(found: Sequence[Record], now_ms: int) -> dict[str, Any]:
+def repairs_overview(found: Queued, now_ms: int) -> dict[str, Any]:
     """Counts of the repair queue; ``poison`` waits for a person."""
-    repairs = [load(Repair, record.value) for record in found]
-    waiting = [repair for repair in repairs if not repair.poison]
-    oldest = min((repair.first_ms for repair in waiting if repair.first_ms), default=now_ms)
     return {
-        "waiting": len(waiting),
-        "poison": len(repairs) - len(waiting),
-        "oldest_seconds": max(0.0, round((now_ms - oldest) / 1000, 1)),
+        "waiting": found.waiting,
+        "poison": found.poison,
+        "oldest_seconds": max(0.0, round((now_ms - (found.oldest_ms or now_ms)) / 1000, 1)),
     }
 
 

@@ -9,10 +9,12 @@ from dualwrite.core import metric_names
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import NEXT, Phase, TableState
 from dualwrite.core.ports import Clock, Metrics, Records
-from dualwrite.core.records import CLOSED, OPEN, REPAIR, GateVerdict, Repair, load
+from dualwrite.core.records import CLOSED, OPEN, GateVerdict
 from dualwrite.core.spec import MigratedTable, Migration
+from dualwrite.queued import queued
 
-LOOK_SECONDS_MAX = 30.0
+LOOK_SECONDS_MAX = 60.0
+"""At one table; one whose repair queue is longer than that hides no other."""
 DUTY = 20
 """A look that took long, over a long repair queue, is followed by a pause this much longer."""
 _VALUES = {OPEN: 1.0, CLOSED: 0.0}
@@ -49,18 +51,25 @@ class Watch:
         while True:
             began = self._clock.monotonic_seconds()
             try:
-                await within(self._clock, LOOK_SECONDS_MAX, self._look())
+                await self._look()
             except EngineError as error:
-                log.warning("could not look at the records", why=str(error))
+                log.warning("could not look at the states", why=str(error))
             took = self._clock.monotonic_seconds() - began
             await self._clock.sleep(max(self._pause_seconds, took * DUTY))
 
     async def _look(self) -> None:
-        states = await self._mover.states()
+        states = await within(self._clock, LOOK_SECONDS_MAX, self._mover.states())
         for table in self._migration.tables:
-            self._show_state(states[table.name])
-            await self._show_gates(table, states[table.name])
-            await self._show_repairs(table)
+            look = self._look_at(table, states[table.name])
+            try:
+                await within(self._clock, LOOK_SECONDS_MAX, look)
+            except EngineError as error:
+                log.warning("could not look at a table", table=table.name, why=str(error))
+
+    async def _look_at(self, table: MigratedTable, state: TableState) -> None:
+        self._show_state(state)
+        await self._show_gates(table, state)
+        await self._show_repairs(table)
 
     def _show_state(self, state: TableState) -> None:
         name = state.table
@@ -86,13 +95,9 @@ class Watch:
         shown.update(values)
 
     async def _show_repairs(self, table: MigratedTable) -> None:
-        found = [
-            load(Repair, record.value)
-            for record in await self._records.list(REPAIR, f"{table.name}/")
-        ]
-        waiting = [repair for repair in found if not repair.poison]
-        oldest_ms = min((repair.first_ms for repair in waiting), default=self._clock.wall_ms())
-        for poison, count in (("false", len(waiting)), ("true", len(found) - len(waiting))):
+        found = await queued(self._records, table.name)
+        for poison, count in (("false", found.waiting), ("true", found.poison)):
             self._metrics.set(metric_names.REPAIRS_WAITING, table.name, poison, value=count)
-        age_seconds = max(0.0, (self._clock.wall_ms() - oldest_ms) / 1000)
+        now_ms = self._clock.wall_ms()
+        age_seconds = max(0.0, (now_ms - (found.oldest_ms or now_ms)) / 1000)
         self._metrics.set(metric_names.REPAIRS_AGE_SECONDS, table.name, value=age_seconds)

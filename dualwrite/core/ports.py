@@ -4,12 +4,14 @@ simulator and the tests build theirs. All that speaks to DynamoDB goes through `
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from dualwrite.core.backfills import TableSize
 from dualwrite.core.derivation import Missing, Question
 from dualwrite.core.phases import Side, TableState
 from dualwrite.core.records import Repair
+
+T = TypeVar("T")
 
 
 class Dynamo(Protocol):
@@ -65,6 +67,15 @@ class Record:
     value: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list that may be long."""
+
+    entries: tuple[T, ...]
+    next: str = ""
+    """The name behind which the next page begins; empty where this is the last one."""
+
+
 class Records(Protocol):
     """The control table: small JSON values, changed by compare-and-set."""
 
@@ -74,6 +85,11 @@ class Records(Protocol):
 
     async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
         """All records of a kind whose names start with ``prefix``, in the order of names."""
+        ...
+
+    async def page(self, kind: str, prefix: str = "", after: str = "") -> Page[Record]:
+        """The next few of the same, with names behind ``after``: for lists of any length, whose
+        reader neither holds all of it nor keeps others from their turn."""
         ...
 
     async def write(
@@ -142,15 +158,20 @@ class RepairStore(RepairQueue, Protocol):
     """The repair queue as its workers see it."""
 
     async def poison(self, table: str, side: Side, token: str, reason: str) -> None:
-        """List a key that cannot be made equal; it waits for a person. Repeatable."""
+        """List a key that cannot be made equal; it waits for a person. Repeatable: nothing is
+        written where it stands there for the same reason."""
         ...
 
     async def absolve(self, table: str, side: Side, token: str) -> None:
         """Forget a key's poison entry, for it has become clean; a waiting repair stays."""
         ...
 
-    async def waiting(self, table: str | None = None) -> tuple[WaitingRepair, ...]:
-        """All entries, poison ones too."""
+    async def waiting(self, after: str = "") -> Page[WaitingRepair]:
+        """The next few entries behind a name, in the order of names."""
+        ...
+
+    async def poisoned(self, after: str = "") -> Page[str]:
+        """The same of the list of poison: the names (``repair_name``) that stand there."""
         ...
 
     async def done(self, entry: WaitingRepair) -> None:

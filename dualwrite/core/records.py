@@ -7,11 +7,14 @@ version, and is changed by compare-and-set. ``dump`` and ``load`` turn the value
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, TypeVar
 
-from dualwrite.core.phases import Phase, TableState
+from dualwrite.core.phases import Phase, Side, TableState
 
 T = TypeVar("T")
+
+DIGEST_LENGTH = 32
 
 STATE = "state"
 """name = table; value = TableState."""
@@ -38,7 +41,10 @@ STREAM = "stream"
 SHARD = "shard"
 """name = table/side/shard id; value = ShardLease."""
 REPAIR = "repair"
-"""name = table/key token digest; value = Repair."""
+"""name = table/key token digest (``repair_name``); value = Repair."""
+POISON = "poison"
+"""The same names; value = Repair. A kind of its own, for whoever repairs must not have to read
+what only a person can mend."""
 QUARANTINE = "quarantine"
 """name = table/stamp; value = both images of a straggler write, kept whole, or in how many
 pieces they are kept."""
@@ -294,7 +300,8 @@ class ShardLease:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A key that may differ, or one that cannot be made equal (``poison``)."""
+    """A key that may differ; as poison, one that cannot be made equal (untransformable, oversize,
+    orphan): it waits for a person, and blocks nobody else."""
 
     table: str
     token: str
@@ -304,8 +311,8 @@ class Repair:
     attempts: int = 0
     first_ms: int = 0
     next_ms: int = 0
-    poison: bool = False
-    """True: it waits for a person (untransformable, oversize, orphan); it blocks nobody else."""
+    listed: bool = False
+    """It stands on the list of poison too, and is tried again for a person who asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +362,11 @@ class GateVerdict:
     """The command that shows more, or mends it."""
     waits: bool = False
     """True: it may open by itself soon (a barrier, lag, repairs that drain), so waiting helps."""
+
+
+def repair_name(table: str, side: Side, token: str) -> str:
+    """The name of a key's records: one for each key, whatever the key's length."""
+    return f"{table}/{sha256((side + token).encode()).hexdigest()[:DIGEST_LENGTH]}"
 
 
 def dump(value: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.adapters.control_table import ControlTable
+from dualwrite.adapters.control_table import PAGE_RECORDS, ControlTable
 from dualwrite.core.errors import Refused, StateConflict
 from dualwrite.core.items import ITEM_BYTES_MAX
 from dualwrite.core.ports import Record, Records
@@ -174,6 +174,34 @@ def test_a_value_larger_than_an_item_is_refused(on: Scene) -> None:
             await written(records, "a", {"text": "x" * ITEM_BYTES_MAX})
         assert caught.value.code == "ValidationException"
         assert await records.read("kind", "a") is None
+
+    on(go)
+
+
+def test_a_list_is_read_page_by_page(on: Scene) -> None:
+    """Each page says behind which name the next begins, be it there still or not; together they
+    are the whole list in order."""
+
+    async def go(records: Records) -> None:
+        names = [f"t/{number:03d}" for number in range(2 * PAGE_RECORDS)]
+        for first in range(0, len(names), 50):
+            await asyncio.gather(*(written(records, n, {"n": n}) for n in names[first:][:50]))
+        await written(records, "u/1", {})
+        found, after, pages = [], "", 0
+        while True:
+            page = await records.page("kind", "t/", after)
+            pages += 1
+            assert len(page.entries) <= PAGE_RECORDS
+            found += [record.value["n"] for record in page.entries]
+            after = page.next
+            if not after:
+                break
+            await records.delete("kind", after, expected=None)
+        assert found == names
+        assert pages in (2, 3)
+        assert (await records.page("kind", "u/")).entries == await records.list("kind", "u/")
+        assert (await records.page("none")).entries == ()
+        assert (await records.page("none")).next == ""
 
     on(go)
 

@@ -10,7 +10,7 @@ import orjson
 
 from dualwrite.core.errors import OutcomeUnknown, Refused, StateConflict, Unreachable
 from dualwrite.core.items import ITEM_BYTES_MAX
-from dualwrite.core.ports import Record
+from dualwrite.core.ports import Page, Record
 from dualwrite.core.records import MEMBER
 
 
@@ -29,8 +29,9 @@ Hook = Callable[[str, str, str], Awaitable[Fault | None]]
 class MemoryRecords:
     """``hook`` makes calls fail or wait; without one all goes well."""
 
-    def __init__(self, hook: Hook | None = None) -> None:
+    def __init__(self, hook: Hook | None = None, page_records: int = 200) -> None:
         self.hook = hook
+        self._page_records = page_records
         self.calls: list[tuple[str, str, str]] = []
         self._held: dict[tuple[str, str], tuple[int, bytes]] = {}
         # Versions never come back, not even after a deletion; nobody may count on their start.
@@ -44,6 +45,12 @@ class MemoryRecords:
     async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
         await self._reading("list", kind, prefix)
         return self.seen(kind, prefix)
+
+    async def page(self, kind: str, prefix: str = "", after: str = "") -> Page[Record]:
+        await self._reading("page", kind, prefix)
+        left = [record for record in self.seen(kind, prefix) if record.name > after]
+        entries = tuple(left[: self._page_records])
+        return Page(entries, entries[-1].name if len(left) > len(entries) else "")
 
     async def write(
         self, kind: str, name: str, value: Mapping[str, Any], *, expected: int | None
@@ -129,6 +136,10 @@ class Line:
     async def list(self, kind: str, prefix: str = "") -> tuple[Record, ...]:
         await self._alive()
         return await self._records.list(kind, prefix)
+
+    async def page(self, kind: str, prefix: str = "", after: str = "") -> Page[Record]:
+        await self._alive()
+        return await self._records.page(kind, prefix, after)
 
     async def write(
         self, kind: str, name: str, value: Mapping[str, Any], *, expected: int | None

@@ -124,7 +124,7 @@ def test_rows_that_cannot_be_mapped_are_left_and_listed(world: World) -> None:
         async with world.consuming():
             await world.until(lambda: world.backfilled(world.notes))
         assert sum(one.left for one in world.segments(world.notes)) == 2
-        reasons = {repair.reason.split(":")[0] for repair in await world.repairs.list()}
+        reasons = {repair.reason.split(":")[0] for repair in world.listed()}
         assert reasons == {"unmapped", "separator"}
         assert world.equal(world.notes)
 
@@ -249,7 +249,7 @@ def test_in_place_rows_are_completed(world: World, together: int) -> None:
         done = [item for item in held if "partition_key" in item]
         assert {item["partition_key"]["S"] for item in done} == {"aws-1#bolt"}
         assert (len(done), len(held)) == (30, 33)
-        assert {repair.reason.split(":")[0] for repair in await world.repairs.list()} == {"orphan"}
+        assert {repair.reason.split(":")[0] for repair in world.listed()} == {"orphan"}
         if together > 1:
             assert 3 <= dynamo.calls["TransactWriteItems"] <= 6
             assert dynamo.calls["UpdateItem"] <= 2, "only who is alone in his group goes alone"
@@ -342,7 +342,7 @@ def test_an_engine_that_throttles_slows_the_copy_and_loses_nothing(
             await world.until(lambda: world.backfilled(world.notes))
             await world.drained()
         assert world.equal(world.notes)
-        assert await world.repairs.list() == ()
+        assert world.waiting() == world.listed() == []
         segments = world.segments(world.notes)
         assert sum(one.scanned for one in segments) == 120
         # A half that was written shows on the stream, whose reader may bring the other half first.

@@ -174,8 +174,7 @@ def test_in_place_rows_get_what_they_lack(world: World, phase: Phase) -> None:
             )
             await world.drained()
         assert world.item(world.steps, Side.OLD, orphan) == orphan
-        [listed] = await world.repairs.list()
-        assert listed.poison
+        [listed] = world.listed()
         assert listed.reason.startswith("orphan")
 
     run(go())
@@ -210,12 +209,11 @@ def test_an_unmappable_row_is_listed_until_it_goes(world: World) -> None:
         strange = note(1, tenant="nobody")
         async with world.consuming():
             world.put(world.notes, Side.OLD, strange)
-            await world.until(lambda: bool(world.records.seen("repair")))
-            [listed] = await world.repairs.list()
-            assert listed.poison
+            await world.until(lambda: bool(world.listed()))
+            [listed] = world.listed()
             assert listed.reason.startswith("unmapped")
             world.delete(world.notes, Side.OLD, strange)
-            await world.until(lambda: not world.records.seen("repair"))
+            await world.until(lambda: not world.listed())
         assert not world.items(world.notes, Side.NEW)
 
     run(go())
@@ -232,7 +230,7 @@ def test_keys_that_cannot_be_made_equal_block_no_others(world: World) -> None:
                 world.mirrored(world.notes, note(number), Side.OLD)
             await world.until(lambda: len(world.items(world.notes, Side.NEW)) == 20)
             await world.drained()
-        assert len(await world.repairs.list()) == 20
+        assert len(world.listed()) == 20
         seen = world.stream(world.notes, Side.OLD)
         assert seen is not None
         assert seen.lag_records == 0

@@ -147,8 +147,7 @@ def test_a_row_that_new_refuses_is_listed(scene: Scene) -> None:
 
         scene.dynamo.before = refuses
         assert await scene.reconcile() is Result.LEFT
-        [listed] = await world.repairs.list()
-        assert listed.poison
+        [listed] = world.listed()
         assert listed.reason.startswith("refused")
 
     run(go())

@@ -72,7 +72,7 @@ def test_an_item_that_expires_leaves_both_sides_without_an_alarm(oracle: World) 
         assert oracle.equal(oracle.notes)
         assert oracle.records.seen(QUARANTINE) == ()
         assert oracle.metric(metric_names.BYPASS_WRITES, "notes") == 0
-        assert await oracle.repairs.list() == ()
+        assert oracle.waiting() == oracle.listed() == []
 
     run(go())
 

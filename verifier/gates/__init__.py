@@ -25,6 +25,9 @@ from verifier.gates.swept_since_flip import swept_since_flip
 from verifier.gates.untransformable_accepted import untransformable_accepted
 from verifier.gates.verdicts import Gate
 
+ABOUT_POISON: frozenset[Gate] = frozenset({nothing_only_on_new, untransformable_accepted})
+"""Those that ask for the list of poison, which may be long and is read for them alone."""
+
 MOVES: Mapping[Kind, Mapping[tuple[Phase, Phase], tuple[Gate, ...]]] = {
     Kind.REKEY: {
         (Phase.OFF, Phase.MIRROR_OLD): (acknowledged, one_spec),

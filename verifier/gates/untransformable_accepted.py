@@ -3,7 +3,7 @@
 from enum import Enum
 
 from dualwrite.core.derivation import Reason
-from dualwrite.core.records import Repair, SweepResult
+from dualwrite.core.records import SweepResult
 from dualwrite.core.spec import MigratedTable, Underivable, Unmappable
 from verifier.evidence import Evidence
 from verifier.gates.verdicts import Finding, closed, for_table, opened, unknown
@@ -18,13 +18,13 @@ class _Trouble(Enum):
 def untransformable_accepted(seen: Evidence) -> Finding:
     """Such rows are missing or incomplete once new leads; whether that is acceptable only the
     operator can say, and he says it in the spec (``leave``, ``carry``)."""
-    if seen.repairs is None or seen.sweep is None:
-        what = "the repair queue" if seen.repairs is None else "the newest sweep"
-        return unknown(what)
+    poison = None if seen.repairs is None else seen.repairs.poison
+    if poison is None or seen.sweep is None:
+        return unknown("the repair queue" if poison is None else "the newest sweep")
     table = seen.table
     counts = dict.fromkeys(_Trouble, 0)
-    for repair in seen.repairs.poison:
-        counts[_trouble(table, repair)] += 1
+    for kind, count in poison.items():
+        counts[_trouble(table, kind.reason)] += count
     if isinstance(seen.sweep, SweepResult):
         # The sweep sees all rows as they are; the queue may have forgotten some, or lag behind.
         counts[_Trouble.UNMAPPABLE] = max(counts[_Trouble.UNMAPPABLE], seen.sweep.untransformable)
@@ -54,9 +54,7 @@ def _accepted(table: MigratedTable, trouble: _Trouble) -> bool:
             return False
 
 
-def _trouble(table: MigratedTable, repair: Repair) -> _Trouble:
-    """By the word before the colon, which is a ``Reason``."""
-    reason = repair.reason.partition(":")[0]
+def _trouble(table: MigratedTable, reason: str) -> _Trouble:
     if reason in (Reason.REFUSED, Reason.OVERSIZE):
         return _Trouble.UNMAPPABLE
     if reason not in set(Reason):

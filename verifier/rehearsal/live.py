@@ -106,14 +106,14 @@ def _tables(story: Story) -> RenderableType:
     table = Table("table", "phase", "reads on new", "epoch", "lag", "repairs", box=None)
     for name, state in sorted(seen.states.items()):
         lags = [p.lag_seconds for key, p in seen.streams.items() if key.split("/")[0] == name]
-        repairs = sum(not repair.poison for repair in seen.repairs.get(name, []))
+        repairs = seen.repairs.get(name)
         table.add_row(
             name,
             state.phase.value,
             f"{state.read_share} %",
             str(state.epoch),
             f"{max(lags, default=0.0):.1f} s",
-            str(repairs),
+            str(repairs.waiting if repairs else 0),
         )
     return table
 

@@ -12,18 +12,17 @@ from dualwrite.core.phases import TableState
 from dualwrite.core.ports import Record
 from dualwrite.core.records import (
     BACKFILL,
-    REPAIR,
     SEGMENT,
     STATE,
     STREAM,
     SWEPT,
     BackfillOrder,
-    Repair,
     Segment,
     StreamProgress,
     SweepResult,
     load,
 )
+from dualwrite.queued import Queued, queued
 from verifier.rehearsal.crew import Crew
 from verifier.rehearsal.fleet import Reading, scrape
 from verifier.rehearsal.history import ACKED, UNKNOWN, Entry
@@ -63,7 +62,7 @@ class Seen:
     swept: dict[str, SweepResult] = field(default_factory=dict)
     orders: dict[str, BackfillOrder] = field(default_factory=dict)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
-    repairs: dict[str, list[Repair]] = field(default_factory=dict)
+    repairs: dict[str, Queued] = field(default_factory=dict)
 
     @property
     def copied(self) -> int:
@@ -77,9 +76,15 @@ class Seen:
     def lag_seconds(self) -> float:
         return max((progress.lag_seconds for progress in self.streams.values()), default=0.0)
 
-    def waiting(self, poison: bool) -> int:
-        """Repairs: those that will be made, or those that wait for a person."""
-        return sum(r.poison is poison for entries in self.repairs.values() for r in entries)
+    @property
+    def waiting(self) -> int:
+        """Repairs that will be made."""
+        return sum(one.waiting for one in self.repairs.values())
+
+    @property
+    def poison(self) -> int:
+        """Keys that wait for a person."""
+        return sum(one.poison for one in self.repairs.values())
 
     def backfilled(self, table: str) -> bool:
         """Whether the newest backfill of a table is over."""
@@ -147,11 +152,7 @@ class Monitor:
         seen.streams = {r.name: load(StreamProgress, r.value) for r in await records.list(STREAM)}
         seen.swept = {r.name: load(SweepResult, r.value) for r in await records.list(SWEPT)}
         seen.orders = {r.name: load(BackfillOrder, r.value) for r in await records.list(BACKFILL)}
-        repairs: dict[str, list[Repair]] = {}
-        for record in await records.list(REPAIR):
-            repair = load(Repair, record.value)
-            repairs.setdefault(repair.table, []).append(repair)
-        seen.repairs = repairs
+        seen.repairs = {name: await queued(records, name) for name in self._world.migration.by_name}
         segments = await records.list(SEGMENT)
         seen.segments = {table: self._of_run(table, segments) for table in seen.orders}
 
@@ -184,8 +185,8 @@ class Monitor:
             to_copy=max(self._items, self.seen.copied),
             lag_seconds=self.seen.lag_seconds,
             drift=self.seen.drift,
-            repairs=self.seen.waiting(poison=False),
-            poison=self.seen.waiting(poison=True),
+            repairs=self.seen.waiting,
+            poison=self.seen.poison,
             writes_per_second=len(last) / (2 * RECENT_SECONDS),
             slowest_ms=max(last, default=0.0) * 1000,
             acknowledged=self.acknowledged,

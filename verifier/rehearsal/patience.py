@@ -39,7 +39,7 @@ class Settling:
         """A value that changes only when the rest is nearer than ever before."""
         for name, stream in seen.streams.items():
             self._tips[name] = max(self._tips.get(name, 0), self._reached(stream))
-        self._repairs_min = least(self._repairs_min, seen.waiting(poison=False))
+        self._repairs_min = least(self._repairs_min, seen.waiting)
         self._lag_seconds_min = least(self._lag_seconds_min, int(seen.lag_seconds))
         return tuple(self._tips.items()), self._repairs_min, self._lag_seconds_min
 

@@ -182,7 +182,7 @@ class Walk:
 
         def applied() -> bool:
             seen = self._monitor.seen
-            return seen.waiting(poison=False) == 0 and all(
+            return seen.waiting == 0 and all(
                 name in seen.streams and seen.streams[name].tip_ms > since_ms for name in names
             )
 

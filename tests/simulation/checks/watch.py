@@ -13,6 +13,7 @@ from dualwrite.core.items import STAMP, Item, key_of, key_token, same, stamp_of,
 from dualwrite.core.phases import Kind, Mode, Phase, Side, TableState
 from dualwrite.core.records import (
     BACKFILL,
+    POISON,
     QUARANTINE,
     REPAIR,
     SHARD,
@@ -263,12 +264,12 @@ class Watch:
         kind, name = commit.key["pk"]["S"], commit.key["sk"]["S"]
         if kind == STREAM:
             self.covered_from.setdefault(name, self._engine.now())
-        if kind not in (STATE, REPAIR, QUARANTINE, SHARD, BACKFILL) or commit.after is None:
+        if kind not in (STATE, REPAIR, POISON, QUARANTINE, SHARD, BACKFILL) or commit.after is None:
             return
         value = orjson.loads(commit.after["value"]["S"])
         if kind == STATE:
             self._state(load(TableState, value))
-        elif kind == REPAIR:
+        elif kind in (REPAIR, POISON):
             repair = load(Repair, value)
             table = self._migration.by_name[repair.table]
             key = _key(repair.token, table, Side(repair.side))

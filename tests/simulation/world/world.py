@@ -227,10 +227,7 @@ class World:
     def _waiting(self) -> bool:
         """Whether repairs wait."""
         control = self.engine.tables[CONTROL_TABLE]
-        return any(
-            '"poison":false' in item["value"]["S"]
-            for _, item in control.partition({"S": REPAIR}, 0.0)
-        )
+        return any(control.partition({"S": REPAIR}, 0.0))
 
     def _judge(self, still: bool) -> None:
         looks = tuple(look for client in self.clients for look in client.looks)

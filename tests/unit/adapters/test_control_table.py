@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dualwrite.adapters.control_table import SENDS_MAX, ControlTable
+from dualwrite.adapters.control_table import ASKS_MAX, SENDS_MAX, ControlTable
 from dualwrite.core.errors import (
     EngineError,
     OutcomeUnknown,
@@ -31,12 +31,18 @@ class Engine:
         self.writes: list[Mapping[str, Any]] = []
         self.tables: dict[str, dict[str, Any]] = {}
         self.expiring: dict[str, dict[str, Any]] = {}
+        self.page_items = 2
+        self.queries = 0
+        self.throttled: set[int] = set()
+        """Which queries, counted from 1, are refused."""
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         match operation:
             case "GetItem":
                 item = self.items.get(_name(request["Key"]))
                 return {"Item": item} if item else {}
+            case "Query":
+                return self._query(request)
             case "PutItem" | "DeleteItem":
                 return self._write(operation, request)
             case "DescribeTable":
@@ -57,6 +63,16 @@ class Engine:
                 self.expiring[name] = request["TimeToLiveSpecification"]
                 return {}
         raise AssertionError(operation)
+
+    def _query(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.queries += 1
+        if self.queries in self.throttled:
+            raise THROTTLED
+        start = request.get("ExclusiveStartKey")
+        after = _name(start) if start else ("", "")
+        found = [item for name, item in sorted(self.items.items()) if name > after]
+        page, left = found[: self.page_items], found[self.page_items :]
+        return {"Items": page} | ({"LastEvaluatedKey": page[-1]} if left else {})
 
     def _write(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         step = self.plan.pop(0) if self.plan else "ok"
@@ -253,3 +269,36 @@ def _overwrite(engine: Engine, version: int) -> None:
         "version": {"N": str(version)},
         "write": {"S": "somebody else's"},
     }
+
+
+def test_a_throttled_part_of_a_list_is_asked_for_again() -> None:
+    """What was read of it before is not thrown away, nor read again; page and list alike."""
+
+    async def go() -> None:
+        engine, clock = Engine(), VirtualClock()
+        records = table(engine, clock)
+        for name in "abcde":
+            await records.write("kind", name, {}, expected=0)
+        engine.throttled = {2, 4, 5}
+        found = await clock.drive(records.list("kind"))
+        assert [record.name for record in found] == list("abcde")
+        assert engine.queries == 6
+        engine.throttled = {7}
+        page = await clock.drive(records.page("kind", "", "b"))
+        assert ([record.name for record in page.entries], page.next) == (["c", "d"], "d")
+
+    asyncio.run(go())
+
+
+def test_a_list_that_stays_throttled_says_so() -> None:
+    """After a few tries, within a second."""
+
+    async def go() -> None:
+        engine, clock = Engine(), VirtualClock()
+        engine.throttled = set(range(1, 100))
+        with pytest.raises(Refused, match="slow down"):
+            await clock.drive(table(engine, clock).list("kind"))
+        assert engine.queries == ASKS_MAX
+        assert clock.monotonic_seconds() < 1.0
+
+    asyncio.run(go())

@@ -5,6 +5,7 @@ import pytest
 from dualwrite.core.records import (
     AUDIT,
     BIG_TRANSACTIONS,
+    POISON,
     REPAIR,
     AuditEntry,
     BigTransactions,
@@ -125,7 +126,7 @@ def test_an_acceptance_names_a_table_and_a_reason(
 def test_retried_repairs_are_in_the_audit(service: Service) -> None:
     """An entry for each table whose repairs were made due, with a reason also where none is
     given; none for a table without repairs."""
-    service.put(REPAIR, "tasks/a", Repair("tasks", "k", "old", "orphan", poison=True))
+    service.put(POISON, "tasks/a", Repair("tasks", "k", "old", "orphan"))
     service.put(REPAIR, "tasks/b", Repair("tasks", "l", "old", "failed"))
     service.put(REPAIR, "sessions/a", Repair("sessions", "m", "old", "failed"))
     assert service.json("repairs", "retry", "--who", "eve") == {"retried": 3}

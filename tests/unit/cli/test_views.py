@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dualwrite.cli.overview import backfill_overview
+from dualwrite.cli.repairs import SHOWN_MAX
 from dualwrite.core.backfills import progress_of
 from dualwrite.core.phases import Phase, TableState
 from dualwrite.core.records import (
@@ -12,6 +13,7 @@ from dualwrite.core.records import (
     BACKFILL,
     BYPASS,
     MEMBER,
+    POISON,
     QUARANTINE,
     REPAIR,
     SEGMENT,
@@ -58,7 +60,7 @@ def test_status_shows_what_the_records_say(service: Service) -> None:
     service.put(STREAM, "tasks/old", StreamProgress(0.25, 3, 0, gaps=1, shards=2))
     service.put(SWEPT, "tasks", SweepResult("s1", 0, done=True, compared=70, missing=2))
     service.put(REPAIR, "tasks/a", Repair("tasks", "k", "old", "failed"))
-    service.put(REPAIR, "tasks/b", Repair("tasks", "l", "old", "orphan", poison=True))
+    service.put(POISON, "tasks/b", Repair("tasks", "l", "old", "orphan"))
     service.put(BYPASS, "tasks", Bypass(7, 1))
     service.put(QUARANTINE, "tasks/x", Bypass(0, 0))
     service.put(MEMBER, "p1", Member("proxy", 9, 1, 0.1, {"tasks": 4}, 9121, 8001))
@@ -155,18 +157,39 @@ def test_plan_of_a_table_that_is_done(service: Service) -> None:
 
 
 def test_repairs_are_listed_and_made_due(service: Service) -> None:
-    """retry makes all due at once, those that waited for a person too; keys are shown as stored."""
-    poison = Repair("tasks", '[["S","a[/b]"]]', "old", "orphan", 3, 1, 2**53, poison=True)
-    service.put(REPAIR, "tasks/a", poison)
-    [entry] = service.json("repairs")["repairs"]
-    assert (entry["token"], entry["reason"], entry["poison"]) == (poison.token, "orphan", True)
+    """retry makes all due at once, those that wait for a person too; these stay listed until
+    they are equal. Keys are shown as stored."""
+    waiting = Repair("tasks", '[["S","b"]]', "old", "failed", 3, 1, 2**53)
+    poison = Repair("tasks", '[["S","a[/b]"]]', "old", "orphan", 0, 2, 2)
+    service.put(REPAIR, "tasks/b", waiting)
+    service.put(POISON, "tasks/a", poison)
+    shown = service.json("repairs")["repairs"]
+    assert [(e["token"], e["reason"], e["attempts"], e["poison"]) for e in shown] == [
+        (waiting.token, "failed", 3, False),
+        (poison.token, "orphan", 0, True),
+    ]
+    assert set(shown[0]) == {
+        "table", "token", "side", "reason", "attempts", "first_ms", "next_ms", "poison"
+    }  # fmt: skip
     assert poison.token in service.run("repairs", "list").stdout
     assert service.json("repairs", "retry", "--table", "sessions") == {"retried": 0}
-    assert service.json("repairs", "retry") == {"retried": 1}
-    [record] = service.records.seen(REPAIR, "")
-    due = load(Repair, record.value)
-    assert (due.poison, due.attempts, due.first_ms) == (False, 3, 1)
-    assert due.next_ms < poison.next_ms
+    assert service.json("repairs", "retry") == {"retried": 2}
+    again, due = (load(Repair, record.value) for record in service.records.seen(REPAIR, ""))
+    assert (due.listed, due.attempts, due.first_ms) == (False, 3, 1)
+    assert (again.listed, again.token, again.first_ms) == (True, poison.token, 2)
+    assert poison.next_ms < again.next_ms == due.next_ms < waiting.next_ms
+    assert len(service.records.seen(POISON)) == 1
+
+
+def test_of_many_repairs_the_first_are_shown_and_the_others_counted(service: Service) -> None:
+    """Whoever wants all of them asks for JSON."""
+    for number in range(SHOWN_MAX):
+        service.put(POISON, f"tasks/{number}", Repair("tasks", f"k{number}", "old", "orphan"))
+    service.put(REPAIR, "tasks/x", Repair("tasks", "waits", "old", "failed"))
+    text = service.run("repairs", "list").stdout
+    assert "waits" in text
+    assert "and 1 more" in text
+    assert len(service.json("repairs")["repairs"]) == SHOWN_MAX + 1
 
 
 def test_audit_lists_who_changed_what_when_and_why(service: Service) -> None:

@@ -13,6 +13,7 @@ from dualwrite.core.records import (
     BIG_TRANSACTIONS,
     BYPASS,
     MEMBER,
+    POISON,
     REPAIR,
     SEGMENT,
     STREAM,
@@ -33,7 +34,7 @@ from dualwrite.core.stillness import Stillness
 from tests.fakes.clock import VirtualClock
 from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import boards, votes
-from verifier.evidence import ABSENT, BackfillSeen, Evidence, gather
+from verifier.evidence import ABSENT, BackfillSeen, Evidence, PoisonKind, gather
 
 STATE = TableState("boards", 7, Phase.MIRROR_NEW, lead_epoch=6)
 
@@ -52,7 +53,14 @@ def full() -> MemoryRecords:
     put(BARRIER, "boards", dump(Barrier("line", 1)))
     put(REPAIR, "boards/a", dump(Repair("boards", "a", "old", "r", first_ms=20)))
     put(REPAIR, "boards/b", dump(Repair("boards", "b", "old", "r", first_ms=10)))
-    put(REPAIR, "boards/c", dump(Repair("boards", "c", "old", "orphan: r", poison=True)))
+    for name, side, reason, first_ms in [
+        ("c", "old", "orphan: r", 5),
+        ("d", "old", "orphan: s", 199),
+        ("e", "old", "orphan: s", 200),
+        ("f", "new", "refused", 5),
+    ]:
+        put(POISON, f"boards/{name}", dump(Repair("boards", name, side, reason, first_ms=first_ms)))
+    put(POISON, "cards/a", dump(Repair("cards", "a", "old", "orphan: r")))
     put(REPAIR, "cards/a", dump(Repair("cards", "a", "old", "r")))
     put(BYPASS, "boards", dump(Bypass(1, 2)))
     put(BIG_TRANSACTIONS, "boards/p1", dump(BigTransactions(2, 5, 3)))
@@ -85,7 +93,12 @@ def test_everything_is_gathered() -> None:
     assert seen.stream(Side.NEW) is ABSENT
     assert seen.barrier == Barrier("line", 1)
     assert seen.repairs is not None
-    assert (seen.repairs.waiting, seen.repairs.oldest_ms, len(seen.repairs.poison)) == (2, 10, 1)
+    assert (seen.repairs.waiting, seen.repairs.oldest_ms) == (2, 10)
+    assert seen.repairs.poison == {
+        PoisonKind("old", "orphan"): 2,
+        PoisonKind("old", "orphan", since_lead=True): 1,
+        PoisonKind("new", "refused"): 1,
+    }
     assert seen.bypass == Bypass(1, 2)
     assert seen.big_transactions == BigTransactions(6, 9, 3)
     assert isinstance(seen.lead, AuditEntry)
@@ -113,6 +126,7 @@ def test_what_is_not_there_is_known_to_be_absent() -> None:
         (SWEPT, "sweep"),
         (BARRIER, "barrier"),
         (REPAIR, "repairs"),
+        (POISON, "repairs"),
         (BYPASS, "bypass"),
         (BIG_TRANSACTIONS, "big_transactions"),
         (AUDIT, "lead"),

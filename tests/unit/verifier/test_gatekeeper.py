@@ -7,7 +7,7 @@ import pytest
 
 from dualwrite.control.gatekeeper import GateKeeper
 from dualwrite.core.phases import Phase, TableState
-from dualwrite.core.records import MEMBER, Member, dump
+from dualwrite.core.records import MEMBER, POISON, Member, Repair, dump
 from tests.fakes.clock import VirtualClock
 from tests.fakes.records import Fault, MemoryRecords
 from tests.fakes.verifying import boards, migration
@@ -53,6 +53,25 @@ def test_reads_are_judged_where_the_follower_would_serve_more() -> None:
         judged = await gates.judge_reads(boards(), mirrored, 100)
         assert any(verdict.verdict != "open" for verdict in judged)
         assert await gates.judge_reads(boards(), mirrored, 0) == ()
+
+    asyncio.run(go())
+
+
+def test_poison_is_read_where_a_gate_asks_for_it() -> None:
+    """The list may be long, and most gates only ask whether anything waits."""
+
+    async def go() -> None:
+        records = MemoryRecords()
+        records.put(POISON, "boards/a", dump(Repair("boards", "a", "old", "gave up")))
+        gates = Gates(records, migration(), VirtualClock())
+        mirrored = replace(OFF, phase=Phase.MIRROR_OLD)
+        await gates.judge_reads(boards(), mirrored, 100)
+        await gates.judge_copy(boards(), mirrored)
+        await gates.judge(boards(), mirrored, Phase.OFF)
+        assert all(kind != POISON for _, kind, _ in records.calls)
+        found = await gates.judge(boards(), mirrored, Phase.ATOMIC_OLD)
+        [verdict] = [one for one in found if one.gate == "untransformable_accepted"]
+        assert (verdict.verdict, "1 keys" in verdict.reason) == ("closed", True)
 
     asyncio.run(go())
 

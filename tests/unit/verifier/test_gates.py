@@ -13,13 +13,12 @@ from dualwrite.core.records import (
     BigTransactions,
     Bypass,
     Member,
-    Repair,
     StreamProgress,
     SweepResult,
 )
 from dualwrite.core.spec import Underivable, Unmappable
 from tests.fakes.verifying import boards, cards, votes
-from verifier.evidence import ABSENT, BackfillSeen, Evidence, RepairsSeen
+from verifier.evidence import ABSENT, BackfillSeen, Evidence, PoisonKind, RepairsSeen
 from verifier.gates import MOVES, READS_FROM_FOLLOWER, gates_of_move, gates_of_reads
 from verifier.gates.verdicts import Gate, judged
 
@@ -54,7 +53,7 @@ GOOD = Evidence(
     sweep=SWEEP,
     streams=BOTH,
     barrier=Barrier("line-1", NOW_MS),
-    repairs=RepairsSeen(0, 0),
+    repairs=RepairsSeen(0, 0, {}),
     bypass=ABSENT,
     big_transactions=ABSENT,
     lead=LEAD,
@@ -62,16 +61,16 @@ GOOD = Evidence(
 )
 """Everything is well, five epochs in."""
 OLD_LEADS = TableState("boards", 5, Phase.ATOMIC_OLD)
-POISON = Repair("boards", "t", "old", "unmapped: x", poison=True)
+POISON = PoisonKind("old", "unmapped")
 
 
 def streams(**changes: Any) -> Mapping[Side, StreamProgress]:
     return {Side.OLD: STREAM, Side.NEW: replace(STREAM, **changes)}
 
 
-def poisoned(*repairs: Repair, **policies: Any) -> dict[str, Any]:
+def poisoned(*kinds: PoisonKind, **policies: Any) -> dict[str, Any]:
     return {
-        "repairs": RepairsSeen(0, 0, repairs),
+        "repairs": RepairsSeen(0, 0, dict.fromkeys(kinds, 2)),
         "table": replace(boards(), **policies),
     }
 
@@ -94,9 +93,9 @@ OPEN: list[tuple[str, dict[str, Any]]] = [
     ("coverage_unbroken", {"sweep": replace(SWEEP, different=1)}),
     ("coverage_unbroken",
      {"streams": streams(gaps=1), "sweep": replace(SWEEP, gaps={"old": 0, "new": 1})}),
-    ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, (POISON,))}),
+    ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, {POISON: 1})}),
     ("nothing_only_on_new",
-     {"repairs": RepairsSeen(0, 0, (replace(POISON, reason="oversize: x", first_ms=1),))}),
+     {"repairs": RepairsSeen(0, 0, {PoisonKind("old", "oversize"): 1})}),
 ]  # fmt: skip
 
 CLOSED: list[tuple[str, dict[str, Any], bool]] = [
@@ -129,10 +128,10 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
                 "sweep": replace(SWEEP, gaps={"old": 0, "new": 1})}, False),
     ("no_gap", {"streams": streams(gaps=1),
                 "sweep": replace(SWEEP, gaps={"old": 0, "new": 1}, errors=1)}, False),
-    ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, (replace(POISON, side="new"),))}, False),
+    ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0, {PoisonKind("new", "x"): 1})}, False),
     ("nothing_only_on_new", {"sweep": replace(SWEEP, only_on_new=1)}, False),
     ("nothing_only_on_new", {"repairs": RepairsSeen(
-        0, 0, (replace(POISON, reason="refused: x", first_ms=NOW_MS),))}, False),
+        0, 0, {PoisonKind("old", "refused", since_lead=True): 1})}, False),
     ("one_spec", {"members": {"p1": Member("proxy", 1, 1, 3.0, {"boards": 5}, spec="s2")}}, True),
     ("one_spec", {"members": {"p1": Member("proxy", 1, 1, 3.0, {"boards": 5})}}, True),
     ("reads_on_new", {"state": replace(GOOD.state, read_share=25)}, False),
@@ -158,10 +157,10 @@ CLOSED: list[tuple[str, dict[str, Any], bool]] = [
     ("untransformable_accepted", poisoned(replace(POISON, reason="gave up")), False),
     ("untransformable_accepted", {"sweep": replace(SWEEP, orphans=1)}, False),
     ("untransformable_accepted",
-     poisoned(replace(POISON, reason="refused: x"), unmappable=Unmappable.HOLD), False),
+     poisoned(replace(POISON, reason="refused"), unmappable=Unmappable.HOLD), False),
     ("untransformable_accepted",
      {"table": replace(cards(), underivable=Underivable.HOLD),
-      "repairs": RepairsSeen(0, 0, (replace(POISON, reason="orphan: no parent"),))}, False),
+      "repairs": RepairsSeen(0, 0, {PoisonKind("old", "orphan"): 1})}, False),
 ]  # fmt: skip
 
 UNKNOWN: list[tuple[str, dict[str, Any]]] = [
@@ -180,6 +179,8 @@ UNKNOWN: list[tuple[str, dict[str, Any]]] = [
     ("no_gap", {"streams": {Side.OLD: None, Side.NEW: STREAM}}),
     ("no_gap", {"streams": streams(gaps=1), "sweep": None}),
     ("nothing_only_on_new", {"repairs": None}),
+    ("nothing_only_on_new", {"repairs": RepairsSeen(0, 0)}),
+    ("untransformable_accepted", {"repairs": RepairsSeen(0, 0)}),
     ("nothing_only_on_new", {"sweep": None}),
     ("repairs_drained", {"repairs": None}),
     ("streams_read", {"streams": None}),

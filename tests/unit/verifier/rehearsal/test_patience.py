@@ -1,6 +1,7 @@
 """A rehearsal waits while things move, however slowly, and gives up once nothing does."""
 
-from dualwrite.core.records import Repair, StreamProgress
+from dualwrite.core.records import StreamProgress
+from dualwrite.queued import Queued
 from verifier.rehearsal.monitor import Seen
 from verifier.rehearsal.patience import Patience, Settling
 
@@ -27,12 +28,11 @@ def test_going_to_and_fro_is_no_progress() -> None:
     """Lag and repairs that only swing show nothing new, nor does a tip past the wanted moment: a
     gate that never opens cannot be waited for for ever."""
     settling = Settling(since_ms=1000)
-    repair = Repair("t", "k", "old", "r")
-    seen = Seen(streams={"t/old": stream(900, 5.0)}, repairs={"t": [repair]})
+    seen = Seen(streams={"t/old": stream(900, 5.0)}, repairs={"t": Queued(1, 0, 0)})
     first = settling.shown(seen)
     seen.streams["t/old"] = stream(1000, 3.0)
     nearer = settling.shown(seen)
     assert nearer != first
     seen.streams["t/old"] = stream(5000, 9.0)
-    seen.repairs["t"] = [repair, repair]
+    seen.repairs["t"] = Queued(2, 0, 0)
     assert settling.shown(seen) == nearer
