@@ -2,6 +2,7 @@
 
 from consumers.statements import annotate, insert
 from dualwrite.core.items import OTHER, STAMP
+from dualwrite.core.stamps import FLOOR
 from tests.consumer_harness import a_migration, note
 
 NOTES = a_migration("").by_name["notes"]
@@ -19,14 +20,14 @@ def test_a_copy_is_an_insert_with_parameters() -> None:
 
 def test_an_annotation_holds_only_for_the_item_that_was_seen() -> None:
     """Its key, its stamp (or none), and all that the map was made from stand in the condition."""
-    fresh = annotate(NOTES, note(1), {"a": {"S": "b"}}, "floor")
+    fresh = annotate(NOTES, note(1), {"a": {"S": "b"}})
     assert fresh["Statement"] == (
         f'UPDATE "notes" SET "{OTHER}" = ? SET "{STAMP}" = ? '
         f'WHERE "endpoint_id" = ? AND "note_id" = ? AND "{STAMP}" IS MISSING'
     )
     assert fresh["Parameters"] == [
-        {"M": {"a": {"S": "b"}}}, {"S": "floor"}, {"S": "acme-prod"}, {"S": "n00001"}
+        {"M": {"a": {"S": "b"}}}, {"S": FLOOR}, {"S": "acme-prod"}, {"S": "n00001"}
     ]  # fmt: skip
-    stamped = annotate(NOTES, note(1) | {STAMP: {"S": "s"}}, {}, "floor")
+    stamped = annotate(NOTES, note(1) | {STAMP: {"S": "s"}}, {})
     assert stamped["Statement"].endswith(f'AND "{STAMP}" = ?')
     assert f'SET "{STAMP}"' not in stamped["Statement"]
