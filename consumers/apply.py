@@ -10,7 +10,6 @@ from consumers.bypass import Bypasses
 from consumers.changes import Change
 from consumers.dirty import DirtyKeys, Entry
 from consumers.hands import Hands
-from consumers.keys import dirty_key
 from consumers.mutations import Teller
 from consumers.pace import Pace
 from consumers.poison import Poison
@@ -18,6 +17,7 @@ from consumers.prefix import Mark
 from consumers.reconcile import Work
 from dualwrite.core import metric_names
 from dualwrite.core.compare import compare_in_place
+from dualwrite.core.dirty_keys import dirty_key
 from dualwrite.core.errors import DualwriteError, EngineError, LeaseExpired
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import Kind, Mode, Phase, Side, is_followed

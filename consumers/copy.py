@@ -15,12 +15,12 @@ from typing import Any
 
 from consumers import requests, statements
 from consumers.effort import Effort
-from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work, not_taken, reason_text
 from consumers.writes import GuardedWrites
 from dualwrite.core import guards
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
+from dualwrite.core.dirty_keys import DirtyKey, dirty_key
 from dualwrite.core.errors import (
     RETRYABLE,
     THROTTLED,

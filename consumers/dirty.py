@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from consumers.changes import Change
-from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.prefix import Mark
 from dualwrite.core.compare import Comparison, compare
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.items import stamp_of
 from dualwrite.core.phases import Side
 from dualwrite.core.spec import MigratedTable

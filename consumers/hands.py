@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Reconciler, Result, Work
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Clock, Lane, Parcel, RepairQueue, Ticket, WorkQueue

@@ -3,7 +3,7 @@ taken off the list."""
 
 from bisect import bisect_left, bisect_right, insort
 
-from consumers.keys import DirtyKey
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.ports import RepairStore
 from dualwrite.core.records import repair_name
 

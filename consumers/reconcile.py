@@ -14,7 +14,6 @@ import structlog
 
 from consumers import requests
 from consumers.effort import Effort
-from consumers.keys import DirtyKey, places
 from consumers.poison import Poison
 from consumers.quarantine import Quarantine
 from consumers.writes import GuardedWrites
@@ -26,6 +25,7 @@ from dualwrite.core.compare import (
     compare_in_place,
 )
 from dualwrite.core.derivation import Problem, Reason
+from dualwrite.core.dirty_keys import DirtyKey, places
 from dualwrite.core.errors import RETRYABLE, EngineError, Refused
 from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
 from dualwrite.core.phases import Kind, Side, TableState, is_followed

@@ -7,12 +7,12 @@ import structlog
 
 from consumers.effort import Effort
 from consumers.hands import parcel_of
-from consumers.keys import renamed
 from consumers.members import Consumers
 from consumers.pace import Pace
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.core import metric_names
+from dualwrite.core.dirty_keys import renamed
 from dualwrite.core.errors import EngineError
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.ports import (

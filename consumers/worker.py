@@ -10,10 +10,10 @@ import structlog
 
 from consumers.effort import Effort
 from consumers.hands import OwnHands, work_of
-from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Work
 from dualwrite.core import metric_names
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.errors import DualwriteError, EngineError
 from dualwrite.core.items import key_from_token
 from dualwrite.core.ports import Clock, Job, Lane, Metrics, WorkQueue

@@ -8,6 +8,7 @@ import structlog
 
 from dualwrite.core.compare import Comparison, Verdict
 from dualwrite.core.derivation import Problem, Question
+from dualwrite.core.dirty_keys import DirtyKey, dirty_key, places
 from dualwrite.core.errors import EngineError
 from dualwrite.core.items import Item, Key, key_of, key_token
 from dualwrite.core.phases import Kind, Side
@@ -21,10 +22,8 @@ from verifier.suspects import (
     PAUSES_SECONDS,
     Look,
     Outcome,
-    Suspect,
     Watched,
     judge,
-    suspect_of,
     verdict_of,
 )
 from verifier.throttling import patiently
@@ -111,7 +110,7 @@ class Passes:
         self._repairs = repairs
         self._clock = clock
         self._leads = leads
-        self._suspects: dict[Suspect, None] = {}
+        self._suspects: dict[DirtyKey, None] = {}
         self._looking = asyncio.Lock()
         self._asking = asyncio.Semaphore(PARENTS_MAX)
         self._repairs_put = 0
@@ -183,7 +182,7 @@ class Passes:
         self.tally.compared += len(comparisons)
         for (old, _), comparison in zip(pairs, comparisons, strict=True):
             assert old is not None
-            await self._take(suspect_of(self._table, Side.OLD, old), comparison)
+            await self._take(dirty_key(self._table, old, Side.OLD), comparison)
 
     async def _with_new(self, items: Sequence[Item]) -> Iterable[tuple[Item, Item | None]]:
         """Each old item with the new one of its key. A key without a place on new has none."""
@@ -203,7 +202,7 @@ class Passes:
         for key, old_key in zip(keys, wanted, strict=True):
             if old_key is None or key_token(old_key, schema) not in found:
                 self.tally.compared += 1
-                self._suspects[suspect_of(self._table, Side.NEW, key)] = None
+                self._suspects[dirty_key(self._table, key, Side.NEW)] = None
 
     def _translated(self, item: Item, side: Side) -> Key | None:
         key = key_of(item, self._table.side(side).keys)
@@ -236,7 +235,7 @@ class Passes:
             begun = self._clock.monotonic_seconds()
             return await patiently(self._clock, wanted, ask)
 
-    async def _take(self, suspect: Suspect, comparison: Comparison) -> None:
+    async def _take(self, suspect: DirtyKey, comparison: Comparison) -> None:
         if verdict_of(comparison) is Verdict.MATCH:
             self.tally.settle(comparison, self._leader, drift=False)
             return
@@ -263,20 +262,20 @@ class Passes:
                 self.tally.errors += 1
                 await self._repair(suspect, "sweep: never stood still")
 
-    async def _look_at_all(self, watched: dict[Suspect, Watched]) -> None:
+    async def _look_at_all(self, watched: dict[DirtyKey, Watched]) -> None:
         suspects = list(watched)
         batches = [
             suspects[at : at + BATCH_KEYS_MAX] for at in range(0, len(suspects), BATCH_KEYS_MAX)
         ]
         slots = asyncio.Semaphore(SUSPECT_BATCHES_MAX)
 
-        async def look(batch: Sequence[Suspect]) -> None:
+        async def look(batch: Sequence[DirtyKey]) -> None:
             async with slots:
                 await self._look_at(batch, watched)
 
         await gathered(look(batch) for batch in batches)
 
-    async def _look_at(self, batch: Sequence[Suspect], watched: dict[Suspect, Watched]) -> None:
+    async def _look_at(self, batch: Sequence[DirtyKey], watched: dict[DirtyKey, Watched]) -> None:
         try:
             pairs = await self._both(batch)
             comparisons = await self._compare(pairs)
@@ -296,12 +295,13 @@ class Passes:
             if outcome is Outcome.DRIFT:
                 await self._repair(suspect, f"sweep: {look.verdict.value}")
 
-    async def _both(self, batch: Sequence[Suspect]) -> list[tuple[Item | None, Item | None]]:
+    async def _both(self, batch: Sequence[DirtyKey]) -> list[tuple[Item | None, Item | None]]:
         """Both copies of each suspect; no key, no copy."""
-        olds = [suspect.key_on(self._table, Side.OLD) for suspect in batch]
+        found = [places(self._table, suspect) for suspect in batch]
+        olds = [place[Side.OLD] for place in found]
         if self._table.kind is Kind.IN_PLACE:
             return [(old, None) for old in await self._read(Side.OLD, olds)]
-        news = [suspect.key_on(self._table, Side.NEW) for suspect in batch]
+        news = [place[Side.NEW] for place in found]
         both = await gathered([self._read(Side.OLD, olds), self._read(Side.NEW, news)])
         return list(zip(*both, strict=True))
 
@@ -321,7 +321,7 @@ class Passes:
             keys_only=keys_only,
         )
 
-    async def _repair(self, suspect: Suspect, reason: str) -> None:
+    async def _repair(self, suspect: DirtyKey, reason: str) -> None:
         """Queue a key. A full queue or an unreachable one is no reason to stop a sweep: what is
         not queued is in the counts, and the next sweep finds it again."""
         if self._repairs is None or self._repairs_put >= REPAIRS_MAX:

@@ -7,18 +7,16 @@ moved for a while: drift; or neither could be shown in time: nothing proven.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import orjson
 
 from dualwrite.core.compare import Comparison, Verdict, compare, compare_in_place
-from dualwrite.core.derivation import NO_ANSWERS, Answers, Problem, Question
-from dualwrite.core.items import Item, Key, key_from_token, key_token, stamp_of
+from dualwrite.core.derivation import NO_ANSWERS, Answers, Question
+from dualwrite.core.items import Item, stamp_of
 from dualwrite.core.phases import Kind, Side
 from dualwrite.core.spec import MigratedTable
-from dualwrite.core.transform import translate_key
 
 PAUSES_SECONDS = (0.1, 0.3, 0.6, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 """Before each look. The fifth look ends three seconds after the sweep first saw the key."""
@@ -33,20 +31,6 @@ class Outcome(StrEnum):
     MATCH = "match"
     DRIFT = "drift"
     UNPROVEN = "unproven"
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """One key, as a token in the words of ``side``: old wherever it has a name there."""
-
-    side: Side
-    token: str
-
-    def key_on(self, table: MigratedTable, side: Side) -> Key | None:
-        """The key in the words of ``side``; None where it has none there."""
-        key = key_from_token(self.token, table.side(self.side).keys)
-        translated = translate_key(table, key, self.side, side)
-        return None if isinstance(translated, Problem) else translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +110,6 @@ def verdict_of(comparison: Comparison) -> Verdict:
     if comparison.verdict is Verdict.MATCH and comparison.annotation is not None:
         return Verdict.DIFFERENT
     return comparison.verdict
-
-
-def suspect_of(table: MigratedTable, side: Side, item: Mapping[str, dict[str, object]]) -> Suspect:
-    """The suspect that an item read on ``side`` is, named in old words where it has any."""
-    keys = table.side(side).keys
-    if side is Side.NEW:
-        old_key = translate_key(table, {n: item[n] for n in keys.names}, Side.NEW, Side.OLD)
-        if not isinstance(old_key, Problem):
-            return Suspect(Side.OLD, key_token(old_key, table.old.keys))
-    return Suspect(side, key_token(item, keys))
 
 
 def _digest(look: Look) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from consumers.effort import Effort
-from consumers.keys import DirtyKey, dirty_key
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Result, Work
 from dualwrite.adapters.parents import ParentRows
+from dualwrite.core.dirty_keys import DirtyKey, dirty_key
 from dualwrite.core.errors import LeaseExpired, OutcomeUnknown, Refused
 from dualwrite.core.items import OTHER, STAMP
 from dualwrite.core.phases import Phase, Side

@@ -137,7 +137,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "all gates are open",
         "dualwrite.control.mover",
-        'return tuple((table, gate) for table, gate in verdicts if gate.verdict != "open")',
+        "return tuple((table, gate) for table, gate in verdicts if gate.verdict != OPEN)",
         "return ()",
         ("lost requests", "crash"),
     ),

@@ -10,13 +10,13 @@ import pytest
 
 from consumers.copy import Copier
 from consumers.effort import Effort
-from consumers.keys import dirty_key
 from consumers.pace import Pace
 from consumers.poison import Poison
 from consumers.reconcile import Reconciler, Work
 from dualwrite.adapters.big_transactions import BigTransactionCounts
 from dualwrite.adapters.parents import ParentRows
 from dualwrite.adapters.repair_queue import Repairs
+from dualwrite.core.dirty_keys import dirty_key
 from dualwrite.core.errors import LeaseExpired, OutcomeUnknown
 from dualwrite.core.items import Item, key_of
 from dualwrite.core.phases import Phase, Side, TableState

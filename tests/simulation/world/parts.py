@@ -15,10 +15,9 @@ from dualwrite.adapters.repair_queue import Repairs
 from dualwrite.adapters.table_sizes import DescribedSizes
 from dualwrite.control.controller import Controller
 from dualwrite.control.member import Member
-from dualwrite.control.membership import CONTROLLER
 from dualwrite.control.settings import ControlSettings
 from dualwrite.core.errors import DualwriteError
-from dualwrite.core.records import MEMBER
+from dualwrite.core.records import MEMBER, Role
 from dualwrite.core.spec import Migration
 from dualwrite.proxy.proxy import Proxy
 from tests.fakes.metrics import MemoryMetrics
@@ -235,7 +234,7 @@ class Fleet:
 
         async def sweeps() -> None:
             while True:
-                held = await life.records.read(MEMBER, CONTROLLER)
+                held = await life.records.read(MEMBER, Role.CONTROLLER)
                 if held is not None and held.value.get("process") == life.process_id:
                     break
                 await life.clock.sleep(0.5)

@@ -4,9 +4,9 @@ from itertools import count
 
 from consumers.changes import Change
 from consumers.dirty import DirtyKeys
-from consumers.keys import dirty_key
 from consumers.pace import Pace
 from consumers.prefix import Mark
+from dualwrite.core.dirty_keys import dirty_key
 from dualwrite.core.items import Item, key_of
 from dualwrite.core.phases import Side
 from dualwrite.core.stamps import FLOOR

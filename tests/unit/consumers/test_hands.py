@@ -9,10 +9,10 @@ import pytest
 
 from consumers.effort import Effort
 from consumers.hands import OwnHands, SharedHands, parcel_of, work_of
-from consumers.keys import DirtyKey
 from consumers.pace import Pace
 from consumers.reconcile import Work
 from consumers.worker import REST_SECONDS_MAX, Worker
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.errors import LeaseExpired
 from dualwrite.core.phases import Side
 from dualwrite.core.ports import Lane, Parcel

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.keys import DirtyKey
 from consumers.poison import PAGES_MAX, Poison
 from dualwrite.adapters.repair_queue import Repairs
+from dualwrite.core.dirty_keys import DirtyKey
 from dualwrite.core.errors import Unreachable
 from dualwrite.core.phases import Side
 from dualwrite.core.records import POISON

@@ -6,15 +6,13 @@ from dualwrite.core.compare import Comparison, Verdict, compare
 from dualwrite.core.items import OTHER, Item
 from dualwrite.core.phases import Side
 from dualwrite.core.transform import Row
-from tests.fakes.verifying import boards, row, stamp, text, token
+from tests.fakes.verifying import boards, row, stamp, text
 from verifier.suspects import (
     PAUSES_SECONDS,
     STILL_SECONDS_MIN,
     Look,
     Outcome,
-    Suspect,
     Watched,
-    suspect_of,
     verdict_of,
 )
 
@@ -101,14 +99,3 @@ def test_a_leader_without_its_hidden_map_is_different() -> None:
     found = look(plain, new(1))
     assert found.comparison.verdict is Verdict.MATCH
     assert verdict_of(found.comparison) is Verdict.DIFFERENT
-
-
-def test_a_suspect_has_its_old_name_where_it_has_one() -> None:
-    """So that both passes call one key by one name."""
-    named = Suspect(Side.OLD, token(BOARDS, Side.OLD, endpoint_id="acme-prod", board_id="b1"))
-    assert suspect_of(BOARDS, Side.OLD, old(1)) == named
-    assert suspect_of(BOARDS, Side.NEW, new(1)) == named
-    assert named.key_on(BOARDS, Side.NEW) == text(partition_key="aws-1#acme", board_id="b1")
-    stray = suspect_of(BOARDS, Side.NEW, text(partition_key="nobody#knows", board_id="b1"))
-    assert stray.side is Side.NEW
-    assert stray.key_on(BOARDS, Side.OLD) is None
