@@ -74,6 +74,8 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         self._shares = Shares()
         self._arrived: list[Message] = []
         """Fetched, and not known yet to be of the topic whose id the group has."""
+        self._again: dict[int, int] = {}
+        """By partition that went away: the offset from which it is read if it comes back."""
         self._consumer: KafkaConsumer | None = None
         self._connections = Connections()
         self._joining = True
@@ -116,7 +118,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         committed by then."""
         numbers = {one.partition for one in revoked}
         self._joining = True
-        self._shares.finish(numbers, 0.0 if self._leaving else HAND_OVER_SECONDS_MAX)
+        self._finish(numbers, 0.0 if self._leaving else HAND_OVER_SECONDS_MAX)
         due, consumer = self._shares.due(), self._consumer
         if due and consumer is not None:
             try:
@@ -128,11 +130,29 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
     async def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """Others have them already, and a commit would be refused."""
         self._joining = True
-        self._shares.forget({one.partition for one in lost})
+        numbers = {one.partition for one in lost}
+        self._finish(numbers, 0.0)
+        self._shares.forget(numbers)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        self._shares.assign({one.partition for one in assigned})
+        """The library goes on behind what it gave before where a partition comes back to the same
+        member, also where that was never done: without going back here it would be lost, and the
+        next commit would say that it was done."""
+        places = {one.partition: one for one in assigned}
+        again, self._again = self._again, {}
+        for number in again.keys() & places.keys():
+            assert self._consumer is not None, "nothing went away before there was a consumer"
+            self._consumer.seek(places[number], again[number])
+        self._shares.assign(places)
         self._joining = False
+
+    def _finish(self, numbers: set[int], seconds_max: float) -> None:
+        """What waits here, also where it is not known yet of which topic it is, is read again; a
+        join that fails makes a partition go away twice."""
+        left = [*self._shares.finish(numbers, seconds_max).items()]
+        left += [(one.partition, one.offset) for one in self._arrived if one.partition in numbers]
+        for number, at in left:
+            self._again[number] = min(at, self._again.get(number, at))
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -187,6 +207,7 @@ class LaneReader(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka
 
     def _leave(self) -> None:
         consumer, self._consumer, self._arrived = self._consumer, None, []
+        self._again = {}
         if consumer is not None:
             for step in (self._commit, self._end_join, self._close):
                 try:

@@ -92,8 +92,9 @@ class Shares:
         with self._changed:
             return sum(len(share.open) for share in self._shares.values())
 
-    def finish(self, partitions: Iterable[int], seconds_max: float) -> None:
-        """Offer no more of these partitions, and wait until what was taken is acknowledged."""
+    def finish(self, partitions: Iterable[int], seconds_max: float) -> dict[int, int]:
+        """Offer no more of these partitions, and wait until what was taken is acknowledged. By
+        partition: the first offset that was not, where there is one."""
         numbers = set(partitions)
         with self._changed:
             waiting = {(m.partition, m.offset) for m in self._ready if m.partition in numbers}
@@ -102,6 +103,8 @@ class Shares:
             for number, share in shares.items():
                 share.open = deque(at for at in share.open if (number, at) not in waiting)
             self._changed.wait_for(lambda: not any(s.open for s in shares.values()), seconds_max)
+            left = {*waiting, *((n, at) for n, share in shares.items() for at in share.open)}
+            return {n: min(at for number, at in left if number == n) for n in {n for n, _ in left}}
 
     def due(self) -> dict[int, int]:
         """The offsets to commit, by partition."""

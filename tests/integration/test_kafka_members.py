@@ -153,6 +153,44 @@ def test_a_partition_changes_hands_when_what_was_taken_of_it_is_done(
     run(go())
 
 
+def test_what_waits_in_a_member_that_keeps_its_partition_is_done(
+    kafka: Broker, table_prefix: str
+) -> None:
+    """Another one joins while a member has fetched all and taken nothing: each parcel comes to
+    somebody, and none is settled before."""
+    place = kafka.place(table_prefix + "kept")
+
+    async def go() -> None:
+        async with members(place) as member:
+            first, second = await member(), await member()
+            tickets = await first.put(Lane.DIRTY, PARCELS)
+            held = await taken(first, 1)
+            group = Group(place)
+
+            async def both_are_in() -> bool:
+                await second.take(Lane.DIRTY, 0)
+                return await group.seen() == ("Stable", 2)
+
+            await until(both_are_in)
+            group.close()
+            await first.ack(held)
+            done = {job.parcel.key for job in held}
+
+            async def settled() -> bool:
+                for queue in (first, second):
+                    jobs = await queue.take(Lane.DIRTY, 1)
+                    done.update(job.parcel.key for job in jobs if job.parcel in PARCELS)
+                    await queue.ack(jobs)
+                return await first.settled(Lane.DIRTY, tickets) == frozenset(tickets)
+
+            for parcel in PARCELS:  # a later one of the same partition, whose commit passes it
+                await first.put(Lane.DIRTY, [Parcel(parcel.key, {"later": True})])
+            await until(settled)
+            assert done == {parcel.key for parcel in PARCELS}
+
+    run(go())
+
+
 def test_who_leaves_while_it_joins_is_out_of_the_group(
     kafka: Broker, table_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,3 +110,45 @@ def test_a_reader_whose_thread_is_dead_says_so(monkeypatch: pytest.MonkeyPatch) 
     until(lambda: threading.active_count() == threads)
     with pytest.raises(Unreachable, match="the thread that reads t has ended"):
         reader.take(1)
+
+
+@pytest.mark.parametrize("goes", ["on_partitions_revoked", "on_partitions_lost"])
+def test_a_partition_that_comes_back_is_read_from_what_was_not_done(
+    goes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited here, and what had just arrived, is read again, also if it went away twice; a
+    partition of which all was done, or that went to another member, goes on where it is."""
+    monkeypatch.setattr(kafka_reader, "HAND_OVER_SECONDS_MAX", 0.0)
+    reader = LaneReader(KafkaPlace(("nobody:1",)), "t", lambda: "id", lambda identity: "group")
+    sought: list[tuple[TopicPartition, int]] = []
+
+    async def commit(offsets: Any) -> None:
+        pass
+
+    reader._consumer = SimpleNamespace(
+        seek=lambda where, at: sought.append((where, at)), commit_async=commit
+    )
+    places = [TopicPartition("t", number) for number in range(4)]
+
+    def message(partition: int, offset: int) -> Message:
+        return Message(partition, offset, b"", b"", reader._shares.claim(partition) or 0)
+
+    async def go() -> None:
+        await reader.on_partitions_assigned(places)
+        reader._shares.add([message(0, 5), message(0, 6), message(1, 3), message(3, 1)])
+        done = {0: 5, 1: 3}
+        for one in reader._shares.take(4):
+            if done.get(one.partition) == one.offset:
+                reader.ack(one.partition, one.offset, one.claim)
+        reader._arrived = [message(2, 9), message(2, 8), message(0, 7)]
+        await getattr(reader, goes)(places)
+        await reader.on_partitions_lost(places)
+        await reader.on_partitions_assigned(places[:3])
+        assert sorted(sought) == [(places[0], 6), (places[2], 8)]
+        sought.clear()
+        reader._arrived = []
+        await getattr(reader, goes)(places[:3])
+        await reader.on_partitions_assigned(places)
+        assert sought == []
+
+    asyncio.run(go())

@@ -79,7 +79,8 @@ def test_a_partition_is_finished_when_what_was_taken_is_acknowledged() -> None:
     given(shares, 0, 0, 1, 2)
     other = given(shares, 1, 0)
     taken = shares.take(2)
-    finishing = threading.Thread(target=shares.finish, args=([0], 60.0))
+    left: dict[int, int] = {}
+    finishing = threading.Thread(target=lambda: left.update(shares.finish([0], 60.0)))
     finishing.start()
     while shares.held() > 3:  # until the one that nobody took is gone
         finishing.join(0.001)
@@ -88,6 +89,7 @@ def test_a_partition_is_finished_when_what_was_taken_is_acknowledged() -> None:
     finishing.join(60.0)
     assert not finishing.is_alive()
     assert shares.due() == {0: 2}
+    assert left == {0: 2}
     assert shares.take(9) == other
 
 
@@ -97,6 +99,6 @@ def test_what_is_never_acknowledged_holds_up_nobody_for_ever() -> None:
     shares.assign([0])
     given(shares, 0, 0)
     shares.take(1)
-    shares.finish([0], 0.0)
+    assert shares.finish([0], 0.0) == {0: 0}
     assert shares.due() == {}
     assert shares.held() == 1
