@@ -65,6 +65,7 @@ def memory_mb() -> float:
 
 async def clean(scene: Scene, amount: int) -> Figure:
     """Records of both streams whose stamps and images are equal: proven clean without a read."""
+    scene.open_streams()
     scene.fill(amount, *Side, stamped=True)
     async with scene.consumer(PACE) as (_, _, consumer):
         watch = Stopwatch()
@@ -75,6 +76,7 @@ async def clean(scene: Scene, amount: int) -> Figure:
 
 async def dirty(scene: Scene, amount: int) -> tuple[Figure, Figure]:
     """Keys whose mirrored write never came; and what the engine takes of the same calls alone."""
+    scene.open_streams()
     scene.fill(amount, Side.OLD, stamped=True)
     async with scene.consumer(PACE) as (wire, _, consumer):
         watch = Stopwatch()
@@ -106,6 +108,7 @@ async def _same_calls(scene: Scene, wire: WireClient, amount: int) -> Figure:
 async def backfill(scene: Scene, amount: int, together: int) -> Figure:
     """Conditional copies of items that stand on old."""
     scene.fill(amount, Side.OLD, stamped=False)
+    scene.open_streams()
     name = scene.table.name
     async with scene.consumer(PACE) as (_, records, consumer):
         order = BackfillOrder(

@@ -130,6 +130,13 @@ class Scene:
                     {"AttributeName": key, "AttributeType": "S"} for key in place.keys.names
                 ],
                 BillingMode="PAY_PER_REQUEST",
+            )
+
+    def open_streams(self) -> None:
+        """From now on both tables tell of what is written; the past has no records."""
+        for side in Side:
+            self.boto.update_table(
+                TableName=self.table.side(side).name,
                 StreamSpecification={
                     "StreamEnabled": True,
                     "StreamViewType": "NEW_AND_OLD_IMAGES",
