@@ -11,7 +11,7 @@ from dualwrite.adapters.connection import Address, Limits, Reply
 from dualwrite.adapters.pool import Pool
 from dualwrite.adapters.sigv4 import Credentials, Headers, Signer
 from dualwrite.core.encoding import in_json
-from dualwrite.core.endpoints import endpoint_problem
+from dualwrite.core.endpoints import endpoint_problem, streams_url
 from dualwrite.core.errors import OutcomeUnknown, Refused, Unanswered
 from dualwrite.core.operations import API, OF_STREAMS, OPERATIONS, STREAMS_API, Right
 from dualwrite.core.ports import Clock, Dynamo
@@ -51,9 +51,9 @@ class WireClient(Dynamo):
             return signer, Pool(address, limits)
 
         self._signer, self._pool = endpoint(endpoint_url)
-        streams_url = streams_endpoint_url or _aws_streams_url(endpoint_url)
+        there = streams_endpoint_url or streams_url(endpoint_url)
         self._streams_signer, self._streams_pool = (
-            endpoint(streams_url) if streams_url else (self._signer, self._pool)
+            (self._signer, self._pool) if there == endpoint_url else endpoint(there)
         )
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,12 +138,3 @@ def _address(url: str) -> tuple[Address, str]:
     host = name if port == default else f"{name}:{port}"
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     return Address(parts.hostname, port, tls), host
-
-
-def _aws_streams_url(url: str) -> str | None:
-    """AWS serves streams from ``streams.dynamodb.<region>``; others from the same host."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host.startswith("dynamodb.") and ".amazonaws.com" in host:
-        return f"{parts.scheme}://streams.{parts.netloc}"
-    return None

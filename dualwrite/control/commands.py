@@ -32,6 +32,10 @@ class CommandFailed(DualwriteError):
     """The command cannot be carried out; the message says why and what to do."""
 
 
+GATES_KEPT_MAX = 200
+"""Of a refusal, in its record, which has to stay under 400 KB."""
+
+
 class GatesClosed(DualwriteError):
     """Gates are closed, or nothing proves them open."""
 
@@ -41,7 +45,7 @@ class GatesClosed(DualwriteError):
         """(table, verdict) of every gate that is not open."""
 
     def listed(self) -> tuple[Mapping[str, str], ...]:
-        """As ``Command.gates`` holds them."""
+        """As ``Command.gates`` holds them, the first ``GATES_KEPT_MAX``."""
         return tuple(
             {
                 "table": table,
@@ -50,7 +54,7 @@ class GatesClosed(DualwriteError):
                 "reason": gate.reason,
                 "see": gate.see,
             }
-            for table, gate in self.closed
+            for table, gate in self.closed[:GATES_KEPT_MAX]
         )
 
 

@@ -282,12 +282,15 @@ class Controller:
         if closed is not None:
             await self._note_refusal(order, closed)
         moved = (f"{e.table}: {e.before} -> {e.after} (epoch {e.epoch})" for e in made if e.epoch)
+        gates = closed.listed() if closed else ()
         said = (*moved, *outcome.said)
+        if closed is not None and len(gates) < len(closed.closed):
+            said = (*said, f"{closed}, of which the first {len(gates)} are")
         command = replace(
             order.command,
             status=outcome.status,
             said=said if said or closed else ("nothing had to be done",),
-            gates=closed.listed() if closed else (),
+            gates=gates,
             clean=outcome.clean,
         )
         await commands.written(self._records, order, command)

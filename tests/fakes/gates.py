@@ -11,6 +11,8 @@ class FakeGates:
     def __init__(self) -> None:
         self.closed: dict[tuple[str, str], GateVerdict] = {}
         """(table, goal, "reads" or "copy") -> the gate that is not open."""
+        self.times = 1
+        """How often each gate's verdict is told, as if there were so many."""
         self.judged: list[tuple[str, str, str]] = []
         """(table, phase it is in, goal, "reads N" or "copy")."""
 
@@ -34,7 +36,5 @@ class FakeGates:
         return self._verdicts(table.name, "copy")
 
     def _verdicts(self, table: str, goal: str) -> tuple[GateVerdict, ...]:
-        return (
-            GateVerdict("always-open", "open", "it always is"),
-            self.closed.get((table, goal), GateVerdict("fake-gate", "open", "nothing is wrong")),
-        )
+        found = self.closed.get((table, goal), GateVerdict("fake-gate", "open", "nothing is wrong"))
+        return (GateVerdict("always-open", "open", "it always is"), *(found,) * self.times)

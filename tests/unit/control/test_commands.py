@@ -2,6 +2,7 @@
 
 import pytest
 
+from dualwrite.control.commands import GATES_KEPT_MAX
 from dualwrite.core.phases import Phase
 from dualwrite.core.records import (
     COMMAND,
@@ -23,6 +24,21 @@ def test_a_command_that_nobody_takes_is_withdrawn() -> None:
         stage.controller()
         await stage.clock.advance(5)
         assert stage.phases() == ("off", "off", "off")
+
+    on_stage(go)
+
+
+def test_a_refusal_by_very_many_gates_fits_into_its_record() -> None:
+    """A control table's item takes 400 KB, and a migration may have hundreds of tables."""
+
+    async def go(stage: Stage) -> None:
+        stage.gates.times = 5_000
+        stage.gates.close("moved", "mirror/old")
+        stage.controller()
+        outcome = await stage.asked("advance", "moved")
+        assert outcome.status == "refused"
+        assert len(outcome.gates) == GATES_KEPT_MAX
+        assert "5000 gates are not open" in outcome.message
 
     on_stage(go)
 
