@@ -1,7 +1,7 @@
 """Keeps an eye on which shards the streams have, and sees to it that each has a lease."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -34,20 +34,21 @@ class Discovery:
         self._leases = leases
         self._clock = clock
         self._pace = pace
-        self._looked_at: float | None = None
+        self._looked_at: dict[StreamName, float] = {}
+        self._failed: set[StreamName] = set()
         self._looking: asyncio.Task[None] | None = None
 
     async def keep_up(self) -> None:
-        """Look at all streams where it is time: the first time before this returns, later beside
+        """Look at the streams whose time it is: the first time before this returns, later beside
         the caller, whose leases run out while an engine keeps it waiting."""
-        now = self._clock.monotonic_seconds()
-        if self._looked_at is None:
-            self._looked_at = now
-            await self._look_at_all()
-        elif now - self._looked_at >= self._pace.discover_seconds and self._looking is None:
-            self._looked_at = now
-            self._looking = asyncio.create_task(self._look_at_all())
-            self._looking.add_done_callback(self._looked)
+        if self._looking is not None or not (due := self._due()):
+            return
+        first = not self._looked_at
+        self._looked_at |= dict.fromkeys(due, self._clock.monotonic_seconds())
+        self._looking = asyncio.create_task(self._look_at_all(due))
+        self._looking.add_done_callback(self._looked)
+        if first:
+            await self._looking
 
     async def stop(self) -> None:
         """Look no further."""
@@ -74,18 +75,31 @@ class Discovery:
         )
         return found
 
-    async def _look_at_all(self) -> None:
+    def _due(self) -> list[StreamName]:
+        """One that could not be looked at is due again as soon as a lease is."""
+        now, never = self._clock.monotonic_seconds(), float("-inf")
+        pauses = (self._pace.discover_seconds, self._pace.renew_seconds)
+        return [
+            stream
+            for stream in self._sources
+            if now - self._looked_at.get(stream, never) >= pauses[stream in self._failed]
+        ]
+
+    async def _look_at_all(self, streams: Sequence[StreamName]) -> None:
         """Each side for itself, as one may not answer; one stream after another, for AWS allows ten
         DescribeStream a second."""
 
         async def look(side: Side) -> None:
-            for stream in self._sources:
+            for stream in streams:
                 if stream.side is not side:
                     continue
+                self._failed.add(stream)
                 try:
                     await self.look_at(stream)
                 except EngineError as error:
                     log.warning("shards not listed", stream=stream.text, error=str(error))
+                else:
+                    self._failed.discard(stream)
 
         await asyncio.gather(*(look(side) for side in Side))
 

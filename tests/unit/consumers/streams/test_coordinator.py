@@ -317,6 +317,23 @@ def test_a_barrier_is_not_passed_by_a_shard_whose_children_are_not_known() -> No
     run(go())
 
 
+def test_a_stream_that_could_not_be_listed_is_soon_asked_again() -> None:
+    """Long before the next look at all streams: nobody reads its shards meanwhile."""
+
+    async def go() -> None:
+        world = World()
+        world.engine.shard("s1")
+        world.engine.before_listing = unreachable
+        process = Process(world, "one")
+        await world.clock.advance(0.1)
+        world.engine.before_listing = reachable
+        world.engine.write("s1", "1")
+        await world.clock.until(lambda: process.sink.names == ["1"], 3.0)
+        await process.kill()
+
+    run(go())
+
+
 def test_leases_are_kept_while_a_listing_does_not_answer() -> None:
     """The other side's streams are read on, whatever the engine of this one does."""
 
