@@ -1,135 +1,19 @@
 """Consumers share shards: lineage, leases, take-over, gaps and evidence."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from random import Random
-from typing import Any
 
-from consumers.changes import Change
-from consumers.effort import Effort
-from consumers.members import Consumers
 from consumers.pace import Pace
-from consumers.prefix import Mark
-from consumers.streams.coordinator import Streams
-from consumers.streams.shards import StreamName
-from dualwrite.core.errors import Unreachable
-from dualwrite.core.phases import Side
 from dualwrite.core.records import (
-    BARRIER,
-    MEMBER,
     SHARD,
-    STREAM,
-    Barrier,
-    Member,
-    ShardLease,
-    StreamProgress,
-    dump,
-    load,
 )
-from tests.fakes.clock import VirtualClock
-from tests.fakes.metrics import MemoryMetrics
-from tests.fakes.records import MemoryRecords
-from tests.fakes.shards import FakeStreams, refused
-
-
-class Sink:
-    """Stands for the applier: remembers what it took, and applies it when told."""
-
-    def __init__(self) -> None:
-        self.lagging: set[Side] = set()
-        self.taken: list[tuple[str, Mark]] = []
-        self.apply = True
-
-    async def take(self, side: Side, records: Sequence[tuple[Change, Mark]]) -> None:
-        for change, mark in records:
-            self.taken.append((change.keys["id"]["S"], mark))
-            mark.done = self.apply
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _ in self.taken]
-
-
-class Process:
-    """One consumer's streams, stepped now and then as the consumer does."""
-
-    def __init__(self, world: "World", name: str) -> None:
-        self.sink = Sink()
-        self.name = name
-        self.world = world
-        pace = Pace()
-        self.streams = Streams(
-            world.engine, world.records, {StreamName("t", Side.OLD): "t"},
-            {"t": self.sink}, Consumers(world.clock, name), world.flush,
-            world.clock,
-            MemoryMetrics(), Effort(world.clock, Random(name), pace), pace,
-        )  # fmt: skip
-        self.alive = True
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        counter = 0
-        while True:
-            counter += 1
-            if self.alive:
-                member = Member("consumer", 0, counter, 3.0)
-                self.world.records.put(MEMBER, self.name, dump(member))
-                await self.streams.step()
-            await self.world.clock.sleep(0.5)
-
-    async def stop(self) -> None:
-        """In order, as on SIGTERM."""
-        self.task.cancel()
-        await self.streams.stop()
-        self.world.records.forget(MEMBER, self.name)
-
-    async def kill(self) -> None:
-        """As SIGKILL does: it neither renews nor releases anything."""
-        self.task.cancel()
-        for held in self.streams._held.values():
-            if held.task is not None:
-                held.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-
-
-class World:
-    def __init__(self) -> None:
-        self.clock = VirtualClock()
-        self.engine = FakeStreams()
-        self.records = MemoryRecords()
-
-    async def flush(self) -> None:
-        pass
-
-    def lease(self, shard: str) -> ShardLease:
-        [found] = [r for r in self.records.seen(SHARD) if r.name == f"t/old/{shard}"]
-        return load(ShardLease, found.value)
-
-    def stream(self) -> StreamProgress:
-        [found] = self.records.seen(STREAM)
-        return load(StreamProgress, found.value)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
-
-
-async def unreachable() -> None:
-    raise Unreachable("no connection")
-
-
-async def reachable() -> None:
-    return
-
-
-async def one_who_has_read() -> tuple[World, Process]:
-    """A stream of one shard, and a consumer that has read its first record."""
-    world = World()
-    world.engine.shard("p")
-    process = Process(world, "one")
-    world.engine.write("p", "1")
-    await world.clock.until(lambda: process.sink.names == ["1"])
-    return world, process
+from tests.unit.consumers.streams.coordinator_scene import (
+    Process,
+    World,
+    one_who_has_read,
+    reachable,
+    run,
+    unreachable,
+)
 
 
 def test_a_child_starts_only_after_its_parents_end_is_applied() -> None:
@@ -242,81 +126,6 @@ def test_shards_are_shared_between_the_living() -> None:
     run(go())
 
 
-def test_a_barrier_needs_every_shard() -> None:
-    """Also those that another consumer reads; and all that stood before it applied."""
-
-    async def go() -> None:
-        world = World()
-        names = [f"s{number}" for number in range(4)]
-        for name in names:
-            world.engine.shard(name)
-        first, second = Process(world, "one"), Process(world, "two")
-        await world.clock.until(
-            lambda: (
-                sorted(world.lease(name).owner for name in names) == ["one", "one", "two", "two"]
-            )
-        )
-        second.sink.apply = first.sink.apply = False
-        world.engine.write(next(n for n in names if world.lease(n).owner == "two"), "1")
-        await world.clock.advance(3.0)
-        world.records.put(BARRIER, "t", dump(Barrier("b1", 0)))
-        await world.clock.advance(10.0)
-        assert world.stream().barrier == ""
-        for process in (first, second):
-            for _, mark in process.sink.taken:
-                mark.done = True
-        await world.clock.until(lambda: world.stream().barrier == "b1", 10.0)
-        assert world.stream().shards == 4
-        await first.kill()
-        await second.kill()
-
-    run(go())
-
-
-def test_a_barrier_waits_for_propagation() -> None:
-    """No request sent within the margin after it was seen can pass it."""
-
-    async def go() -> None:
-        world = World()
-        world.engine.shard("s1")
-        process = Process(world, "one")
-        await world.clock.advance(3.0)
-        asked = world.clock.monotonic_seconds()
-        world.records.put(BARRIER, "t", dump(Barrier("b1", 0)))
-        await world.clock.until(lambda: world.stream().barrier == "b1", 10.0)
-        assert world.clock.monotonic_seconds() - asked >= Pace().barrier_margin_seconds
-        await process.kill()
-
-    run(go())
-
-
-def test_a_barrier_is_not_passed_by_a_shard_whose_children_are_not_known() -> None:
-    """A shard ends only once a listing has shown what continues it, and its end is no tip."""
-
-    async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        world.engine.shard("q")
-        process = Process(world, "one")
-        await world.clock.advance(30.0)
-        world.engine.faults = [refused("ThrottlingException")] * 100_000
-        world.engine.before_listing = unreachable
-        world.records.put(BARRIER, "t", dump(Barrier("b1", 0)))
-        world.engine.split("p", "c")
-        world.engine.write("c", "1")
-        await world.clock.advance(10.0)
-        world.engine.faults.clear()
-        await world.clock.advance(60.0)
-        assert world.stream().barrier == ""
-        assert world.lease("p").checkpoint != "SHARD_END"
-        world.engine.before_listing = reachable
-        await world.clock.until(lambda: world.stream().barrier == "b1", 60.0)
-        assert process.sink.names == ["1"]
-        await process.kill()
-
-    run(go())
-
-
 def test_a_stream_that_could_not_be_listed_is_soon_asked_again() -> None:
     """Long before the next look at all streams: nobody reads its shards meanwhile."""
 
@@ -347,105 +156,6 @@ def test_leases_are_kept_while_a_listing_does_not_answer() -> None:
         await world.clock.until(lambda: process.sink.names == ["1", "2"])
         await other.kill()
         await process.stop()
-
-    run(go())
-
-
-def test_trimmed_records_break_the_coverage_durably() -> None:
-    """One gap is counted, and coverage begins anew."""
-
-    async def go() -> None:
-        world, first = await one_who_has_read()
-        await world.clock.advance(3.0)
-        since = world.stream().unbroken_since_ms
-        await first.stop()
-        world.engine.write("p", "2")
-        world.engine.write("p", "3")
-        world.engine.trim("p", 2)
-        second = Process(world, "two")
-        await world.clock.until(lambda: bool(second.sink.taken))
-        assert second.sink.names == ["3"]
-        seen = world.stream()
-        assert seen.gaps == 1
-        assert seen.unbroken_since_ms > since
-        await second.kill()
-
-    run(go())
-
-
-def test_a_shard_that_vanished_unread_is_a_gap_and_its_children_start() -> None:
-    """After more than a day away, the engine has forgotten the parent."""
-
-    async def go() -> None:
-        world, first = await one_who_has_read()
-        await first.stop()
-        await world.clock.advance(90_000.0)
-        world.engine.split("p", "c")
-        world.engine.write("c", "2")
-        del world.engine.shards["p"]
-        second = Process(world, "two")
-        await world.clock.until(lambda: bool(second.sink.taken), 60.0)
-        assert second.sink.names == ["2"]
-        assert world.stream().gaps >= 1
-        await second.kill()
-
-    run(go())
-
-
-def test_a_shard_that_came_while_nobody_looked_may_have_lost_records() -> None:
-    """Where nothing was heard of its parent for longer than records are kept, records of a child
-    that was never seen may be gone too."""
-
-    async def go() -> None:
-        world, first = await one_who_has_read()
-        await first.stop()
-        await world.clock.advance(90_000.0)
-        world.engine.split("p", "c")
-        world.engine.write("c", "2")
-        world.engine.write("c", "3")
-        world.engine.trim("c", 1)
-        second = Process(world, "two")
-        await world.clock.until(lambda: bool(second.sink.taken), 60.0)
-        assert second.sink.names == ["3"]
-        assert world.stream().gaps == 1
-        await second.kill()
-
-    run(go())
-
-
-def test_a_stream_that_was_switched_off_and_on_is_a_gap() -> None:
-    """Its shards continue nothing that was read."""
-
-    async def go() -> None:
-        world, process = await one_who_has_read()
-        await world.clock.advance(120.0)
-        world.engine.shards["p"].closed = True
-        world.engine.arn = "arn:two"
-        world.engine.shard("q")
-        world.engine.write("q", "2")
-        await world.clock.until(lambda: len(process.sink.taken) == 2, 60.0)
-        assert world.stream().gaps == 1
-        await process.kill()
-
-    run(go())
-
-
-def test_coverage_begins_once() -> None:
-    """A restart or a second consumer does not move it."""
-
-    async def go() -> None:
-        world = World()
-        world.engine.shard("p")
-        first = Process(world, "one")
-        await world.clock.advance(3.0)
-        since = world.stream().unbroken_since_ms
-        assert since > 0
-        second = Process(world, "two")
-        await world.clock.advance(30.0)
-        assert world.stream().unbroken_since_ms == since
-        assert world.stream().updated_ms > since
-        await first.kill()
-        await second.kill()
 
     run(go())
 
