@@ -91,7 +91,7 @@ class PoisonKind:
     side: str
     """In whose words the key is named."""
     reason: str
-    """The word before the colon, which is a ``Reason`` or ``refused`` (by the engine)."""
+    """The word before the colon, which is a ``Reason``."""
     since_lead: bool = False
     """Listed since new took the lead."""
 

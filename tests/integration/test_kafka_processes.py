@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,29 @@ class Scene:
         item = row("past", number) | {"text": {"S": text}}
         self.boto.put_item(TableName=self.tasks.old.name, Item=item)
 
+    @contextmanager
+    def past_changing(self, text: str) -> Iterator[None]:
+        """Writes past any proxy go on until the end, so that there is work at any time; the last
+        ones say ``text``."""
+        over = threading.Event()
+
+        def write() -> None:
+            for turn in count():
+                for number in range(PAST):
+                    if over.wait(0.01):
+                        return
+                    self.put_past(number, f"turn {turn}")
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            writing.join()
+            for number in range(PAST):
+                self.put_past(number, text)
+
     def backfilled(self) -> bool:
         return bool(self.status()["backfill"]["complete"])
 
@@ -181,10 +205,9 @@ def test_losing_every_topic_costs_time_and_no_data(scene: Scene) -> None:
         admin = KafkaAdminClient(bootstrap_servers=scene.broker.server)
         topics = [f"{scene.prefix}.{lane.value}" for lane in Lane]
         before = {one["name"]: one["topic_id"] for one in admin.describe_topics(topics)}
-        for number in range(PAST):
-            scene.put_past(number, "changed past the proxy")
-        admin.delete_topics(topics)
-        until(lambda: scene.gates()["lag_bounded"] != "open", PATIENCE_SECONDS)
+        with scene.past_changing("changed past the proxy"):
+            admin.delete_topics(topics)
+            until(lambda: scene.gates()["lag_bounded"] != "open", PATIENCE_SECONDS)
         until(scene.backfilled, PATIENCE_SECONDS)
     assert len(copying) == 2
     for writer in scene.writers:
