@@ -19,6 +19,15 @@ class Queued:
     poison: int
     """Keys that wait for a person."""
 
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.waiting + self.poison
+
+    def age_seconds(self, now_ms: int) -> float:
+        """How long the oldest that waits has done so, by the wall clock; 0 for none."""
+        return max(0.0, (now_ms - (self.oldest_ms or now_ms)) / 1000)
+
 
 async def pages(records: Records, kind: str, prefix: str = "") -> AsyncIterator[tuple[Record, ...]]:
     """A whole list, part by part. Raises EngineError."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -41,20 +40,27 @@ class Discovery:
     async def keep_up(self) -> None:
         """Look at the streams whose time it is: the first time before this returns, later beside
         the caller, whose leases run out while an engine keeps it waiting."""
-        if self._looking is not None or not (due := self._due()):
+        looking = self._looking
+        if looking is not None:
+            if not looking.done():
+                return
+            self._looking = None
+            looking.result()  # a mistake in it is the caller's to hear
+        if not (due := self._due()):
             return
         first = not self._looked_at
         self._looked_at |= dict.fromkeys(due, self._clock.monotonic_seconds())
-        self._looking = asyncio.create_task(self._look_at_all(due))
-        self._looking.add_done_callback(self._looked)
         if first:
-            await self._looking
+            await self._look_at_all(due)
+        else:
+            self._looking = asyncio.create_task(self._look_at_all(due))
 
     async def stop(self) -> None:
         """Look no further."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def look_at(self, stream: StreamName) -> Listing:
         """List one stream's shards, and create the leases that lack. Raises EngineError."""
@@ -77,13 +83,13 @@ class Discovery:
 
     def _due(self) -> list[StreamName]:
         """One that could not be looked at is due again as soon as a lease is."""
-        now, never = self._clock.monotonic_seconds(), float("-inf")
-        pauses = (self._pace.discover_seconds, self._pace.renew_seconds)
-        return [
-            stream
-            for stream in self._sources
-            if now - self._looked_at.get(stream, never) >= pauses[stream in self._failed]
-        ]
+        now, pace = self._clock.monotonic_seconds(), self._pace
+
+        def is_due(stream: StreamName) -> bool:
+            pause = pace.renew_seconds if stream in self._failed else pace.discover_seconds
+            return now - self._looked_at.get(stream, float("-inf")) >= pause
+
+        return list(filter(is_due, self._sources))
 
     async def _look_at_all(self, streams: Sequence[StreamName]) -> None:
         """Each side for itself, as one may not answer; one stream after another, for AWS allows ten
@@ -93,17 +99,12 @@ class Discovery:
             for stream in streams:
                 if stream.side is not side:
                     continue
-                self._failed.add(stream)
                 try:
                     await self.look_at(stream)
                 except EngineError as error:
+                    self._failed.add(stream)
                     log.warning("shards not listed", stream=stream.text, error=str(error))
                 else:
                     self._failed.discard(stream)
 
         await asyncio.gather(*(look(side) for side in Side))
-
-    def _looked(self, looking: "asyncio.Task[None]") -> None:
-        self._looking = None
-        with suppress(asyncio.CancelledError):
-            looking.result()

@@ -128,7 +128,7 @@ def repairs_overview(found: Queued, now_ms: int) -> dict[str, Any]:
     return {
         "waiting": found.waiting,
         "poison": found.poison,
-        "oldest_seconds": max(0.0, round((now_ms - (found.oldest_ms or now_ms)) / 1000, 1)),
+        "oldest_seconds": round(found.age_seconds(now_ms), 1),
     }
 
 

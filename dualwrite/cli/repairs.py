@@ -114,7 +114,7 @@ async def _retry(settings: Settings, table: str | None, reason: str, who: str) -
         count = 0
         for each in chosen(plane.migration, table):
             found = await queued(plane.records, each.name)
-            if not found.waiting + found.poison:
+            if not found.count:
                 continue
             async with audited(
                 plane.records, plane.clock, verb="repairs-retry", table=each.name, who=who,
@@ -127,7 +127,7 @@ async def _retry(settings: Settings, table: str | None, reason: str, who: str) -
 
 
 def _standing(found: Queued) -> str:
-    return f"{found.waiting + found.poison} repairs, {found.poison} of them waited for a person"
+    return f"{found.count} repairs, {found.poison} of them waited for a person"
 
 
 async def _make_due(records: Records, prefix: str, now_ms: int) -> int:

@@ -98,6 +98,5 @@ class Watch:
         found = await queued(self._records, table.name)
         for poison, count in (("false", found.waiting), ("true", found.poison)):
             self._metrics.set(metric_names.REPAIRS_WAITING, table.name, poison, value=count)
-        now_ms = self._clock.wall_ms()
-        age_seconds = max(0.0, (now_ms - (found.oldest_ms or now_ms)) / 1000)
+        age_seconds = found.age_seconds(self._clock.wall_ms())
         self._metrics.set(metric_names.REPAIRS_AGE_SECONDS, table.name, value=age_seconds)
